@@ -1,0 +1,1 @@
+"""Pictures: files, depth, color, sizes, and the recipes they carry."""
