@@ -24,7 +24,8 @@ from impasto.errors import (
 
 if TYPE_CHECKING:
     from impasto import metrics
-    from impasto.paint.image import Painting, Stylized, stylize
+    from impasto.paint.image import Painting, stylize
+    from impasto.paint.pictures import Stylized
     from impasto.paint.settings import Settings
     from impasto.types import Step, Stylizer
 
@@ -34,7 +35,7 @@ _LATER = {
     "Painting": "impasto.paint.image",
     "Settings": "impasto.paint.settings",
     "Step": "impasto.types",
-    "Stylized": "impasto.paint.image",
+    "Stylized": "impasto.paint.pictures",
     "Stylizer": "impasto.types",
     "metrics": "impasto.metrics",
     "stylize": "impasto.paint.image",

@@ -70,13 +70,18 @@ class _Moments(torch.autograd.Function):
         return gradient.mul_(weight[:, None]), None
 
 
+def weighted_moments(matrix: Float[Tensor, "points channels"], weight: Float[Tensor, " points"]) -> Moments:
+    """Σ wᵢ fᵢ and Σ wᵢ fᵢ fᵢᵀ of rows fᵢ. The moments of all rows are the sums over any division of them."""
+    return Moments(*_Moments.apply(matrix, weight))  # type: ignore[no-untyped-call]
+
+
 def moments(features: Features, weight: Mask | None = None) -> Moments:
     """μ = Σ wᵢ fᵢ and S = Σ wᵢ fᵢ fᵢᵀ over positions i, Σ wᵢ = 1.
 
     Invariant under permutation of positions; with masks the guided statistics of Gatys et al., "Controlling Perceptual
     Factors", CVPR 2017, section 4.
     """
-    return Moments(*_Moments.apply(rows(features), spread(weight, features)))  # type: ignore[no-untyped-call]
+    return weighted_moments(rows(features), spread(weight, features))
 
 
 def gram(features: Features, weight: Mask | None = None) -> Float[Tensor, "channels channels"]:
@@ -101,8 +106,11 @@ def patches(features: Features, weight: Mask | None = None) -> Cloud:
 
 
 def identity(features: Features, weight: Mask | None = None) -> Features:
-    """The features themselves, in float32: what content is compared by."""
-    return features.float()
+    """The features themselves, in float32: what content is compared by. A weight w multiplies by √w, so that squares count w."""
+    if weight is None:
+        return features.float()
+    height, width = features.shape[-2:]
+    return features.float() * F.adaptive_avg_pool2d(weight.float(), (height, width)).sqrt()
 
 
 def similarity(features: Features, weight: Mask | None = None, *, points: int = 1024) -> Float[Tensor, "points points"]:
@@ -116,8 +124,3 @@ def similarity(features: Features, weight: Mask | None = None, *, points: int = 
     matrix = F.normalize(rows(features[..., ::stride, ::stride]), dim=1, eps=1e-6)
     distances = 1 - matrix @ matrix.T
     return distances / distances.sum(1, keepdim=True).clamp(min=1e-6)
-
-
-def masked(statistic: Statistic, mask: Mask) -> Statistic:
-    """The statistic over the positions that the mask selects."""
-    return lambda features: statistic(features, mask)

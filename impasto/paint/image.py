@@ -4,70 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image as PILImage
+from safetensors import SafetensorError
 from torch import Tensor
 
 import impasto
 from impasto import device as devices
-from impasto.errors import PaintingError, UnfitPicture, UsageError
-from impasto.features import encoders
+from impasto.errors import OutputError, PaintingError, UsageError
+from impasto.features import encoders, weights
 from impasto.features.encoders import MIN_SIDE
-from impasto.paint import objective, optimize, schedule
+from impasto.paint import memory, objective, optimize, pictures, schedule, state, tiled
 from impasto.paint.objective import Objective, Source
 from impasto.paint.optimize import Level
+from impasto.paint.pictures import Style, Stylized, as_styles, digest, opened
+from impasto.paint.regions import Region
 from impasto.paint.settings import INITS, Settings
-from impasto.pixels import geometry, io
+from impasto.pixels import color, geometry, io
 from impasto.pixels.io import Picture
-from impasto.types import Image, ImageLike, Mask, Step, Stylizer
+from impasto.types import Features, Image, ImageLike, Mask, Step, Stylizer
 
-FLAT = 0.01
-"""A picture whose values deviate by less than this from their mean shows nothing."""
+__all__ = ["Painting", "Style", "Stylized", "as_styles", "opened", "stylize"]
+
 SAVING = 0.7, 1.2e-6
 """Seconds kept for finishing and writing the result: once, and for each pixel."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stylized:
-    """A finished picture with the recipe that made it."""
-
-    picture: Picture
-    recipe: Mapping[str, Any]
-
-    @property
-    def image(self) -> Image:
-        """1 x 3 x H x W, sRGB in [0, 1], float32, on the CPU."""
-        return self.picture.image
-
-    def numpy(self) -> np.ndarray[Any, Any]:
-        """H x W x 3 (4 where the content had alpha), sRGB in [0, 1], float32."""
-        return self.picture.numpy()
-
-    def pil(self) -> PILImage.Image:
-        """An 8-bit PIL picture, RGB, or RGBA where the content had alpha."""
-        return self.picture.pil()
-
-    def save(self, path: str | os.PathLike[str], *, bits: int | None = None, force: bool = False) -> Path:
-        """Write the picture with its recipe; the format by the suffix. See `impasto.pixels.io.save`."""
-        return io.save(self.picture, path, recipe=self.recipe, bits=bits, force=force)
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """A picture whose style counts, and how much beside the others."""
-
-    picture: Picture
-    weight: float = 1.0
-    name: str = ""
-    sha256: str = ""
 
 
 class Painting:
@@ -79,28 +44,38 @@ class Painting:
         styles: Sequence[Style],
         settings: Settings,
         *,
+        regions: Sequence[Region] = (),
+        keep: Mask | None = None,
+        strength_mask: Mask | None = None,
+        color_mask: Mask | None = None,
         start: Image | Stylizer | None = None,
         deadline: float = math.inf,
         names: Mapping[str, Any] | None = None,
     ) -> None:
         """Check everything that can be wrong before any work is done, and plan the levels.
 
-        `start`: a picture or a stylizer to start from, instead of `settings.init`. `deadline`: `time.monotonic()` by which
-        the result must be written; by default `settings.time` from now.
+        `regions`: which styles go where (see `impasto.paint.regions`); none: all styles everywhere. `keep`: where the content
+        stays as it is. `strength_mask`: how much style, by place. `color_mask`: where `settings.preserve_color` counts. Masks
+        are of the content's shape, at any size. `start`: a picture or a stylizer to start from, instead of `settings.init`.
+        `deadline`: `time.monotonic()` by which the result must be written; by default `settings.time` from now. `names` is
+        added to the recipe.
 
         Raises:
             UnfitPicture: content or a style too small for the encoder.
-            UsageError: no style, weights that are not positive, unknown names of layers, devices, losses.
+            UsageError: no style, weights that are not positive, unknown names of layers, devices, losses, too small a cap.
         """
         self.content, self.settings, self.names = content, settings, dict(names or {})
-        self.styles = _normalized(styles)
+        self.styles = pictures.normalized(styles)
         objective.style_loss(settings.style_loss)
         self.device, dtype = devices.choose(settings.device, settings.precision)
         self.encoder = encoders.load(settings.encoder, pooling=settings.pooling).precision(dtype).to(self.device)
         self.encoder.check([*settings.style_layers, *settings.content_layers])
         self.full = geometry.fit(content.image, geometry.parse_size(settings.size)).to(self.device)
-        self.alpha = _resized_alpha(content.alpha, self.full)
-        _check_sizes(self.full, self.styles)
+        pictures.check_sizes(self.full, self.styles)
+        self.alpha = self._whole(content.alpha)
+        self.regions = list(regions) or [Region("", None, tuple((index, None) for index in range(len(self.styles))))]
+        self.keep, self.strength_mask, self.color_mask = map(self._whole, (keep, strength_mask, color_mask))
+        self.styles = [self._recolored(style) for style in self.styles]
         if deadline == math.inf and settings.time:
             deadline = time.monotonic() + settings.time
         height, width = self.shape
@@ -115,19 +90,39 @@ class Painting:
         """Height and width of the result."""
         return self.full.shape[-2], self.full.shape[-1]
 
+    def _whole(self, mask: Mask | None) -> Mask | None:
+        """A mask in the result's size."""
+        return None if mask is None else geometry.resize(mask.to(self.device), self.shape)
+
+    def _recolored(self, style: Style) -> Style:
+        """The style in the content's colors, where those are to be preserved (Gatys et al., CVPR 2017, section 5)."""
+        if self.settings.preserve_color == "off":
+            return style
+        picture = style.picture
+        image = color.match_color(picture.image, self.full.cpu(), self.settings.preserve_color, picture.alpha)
+        return replace(style, picture=picture.with_image(image))
+
     def _plan(self) -> list[Level]:
         height, width = self.shape
         if self.deadline == math.inf or self.settings.steps:
-            return schedule.levels(height, width, self.settings)
-        rate = schedule.seconds_per_pixel(self.encoder, self.settings)
-        return schedule.fitting(height, width, max(0.0, self.deadline - time.monotonic()), rate)
+            levels = schedule.levels(height, width, self.settings)
+        else:
+            rate = schedule.seconds_per_pixel(self.encoder, self.settings)
+            levels = schedule.fitting(height, width, max(0.0, self.deadline - time.monotonic()), rate)
+        cap = memory.parse(self.settings.max_memory)
+        if cap == math.inf:
+            return levels
+        return [memory.limited(level, *geometry.sizes(height, width, level.size), self.encoder.dtype, cap) for level in levels]
 
     def plan(self) -> str:
         """What will be done, in one line."""
         sizes = ", ".join(f"{level.size} px x {level.steps}" for level in self.levels)
         height, width = self.shape
         enlarged = "" if self.levels[-1].size == max(height, width) else ", then enlarged"
-        return f"{width} x {height} px: steps at {sizes}{enlarged}"
+        last = self.levels[-1]
+        needed = memory.estimate(*geometry.sizes(height, width, last.size), self.encoder.dtype, last.tile, last.history)
+        tiles = f" in tiles of {last.tile} px" if last.tile else ""
+        return f"{width} x {height} px: steps at {sizes}{enlarged}; about {needed / 1e9:.1f} GB{tiles}"
 
     def steps(self, *, preview: bool = False) -> Iterator[Step]:
         """Do the work, a step at a time. Closing the generator stops it; `result()` gives what there is.
@@ -146,34 +141,65 @@ class Painting:
             deadline=self.deadline,
             preview=preview,
         )
-        _guard(self.canvas.render().detach(), self.full, [style.picture.image for style in self.styles])
+        pictures.guard(self.canvas.render().detach(), self.full, [style.picture.image for style in self.styles])
 
-    def objective_at(self, size: int) -> Objective:
+    def objective_at(self, level: Level) -> optimize.Objective:
         """The objective at a level: style and content looked at in its size."""
-        content = geometry.resize(self.full, geometry.sizes(*self.shape, size))
-        mask = None if self.alpha is None else geometry.resize(self.alpha, (content.shape[-2], content.shape[-1]))
-        strength = self.settings.strength
-        sources = [self._source(style, size, strength) for style in self.styles]
-        if strength < 1:
-            sources.append(Source(content, 1 - strength, mask))
-        return Objective(
-            self.encoder,
-            [
-                *objective.style_terms(self.encoder, sources, self.settings, mask),
-                *objective.content_terms(self.encoder, content, self.settings),
-                *objective.smoothness_terms(self.settings),
-            ],
-        )
+        shape = geometry.sizes(*self.shape, level.size)
+        content = geometry.resize(self.full, shape)
+        paintable = self._paintable(shape)
+        looked = [self._look(style, level) for style in self.styles]
+        terms = objective.smoothness_terms(self.settings)
+        for region in self.regions:
+            mask = _product(paintable, None if region.mask is None else geometry.resize(region.mask.to(self.device), shape))
+            area = 1.0 if mask is None or paintable is region.mask else float(mask.mean()) / _mean(paintable)
+            if area > 0:
+                terms += objective.style_terms(self._sources(region, looked, content, mask, level), self.settings, mask, area)
+        pull = None if self.strength_mask is None else geometry.resize(self.strength_mask, shape).clamp(min=0.05).reciprocal()
+        terms += objective.content_terms(self._features(content, self.settings.content_layers, level), self.settings, pull)
+        if level.tile:
+            return tiled.TiledObjective(self.encoder, terms, level.tile, self.settings.seed)
+        return Objective(self.encoder, terms)
 
-    def _source(self, style: Style, size: int, strength: float) -> Source:
-        """A style in the size that it is looked at beside content of `size`; never enlarged, never under 32 px a side."""
-        height, width = style.picture.image.shape[-2:]
+    def _features(self, image: Image, layers: Sequence[str], level: Level) -> dict[str, Features]:
+        """Features of a picture; over tiles where memory is short."""
+        if level.tile:
+            return tiled.encode(self.encoder, image, layers, level.tile)
+        with torch.no_grad():
+            found: dict[str, Features] = self.encoder(image, layers)
+            return found
+
+    def _paintable(self, shape: tuple[int, int]) -> Mask | None:
+        """How much each pixel's style counts: not what is transparent, nor what is kept, and by the strength mask."""
+        kept = None if self.keep is None else 1 - self.keep
+        masks = [geometry.resize(mask, shape) for mask in (self.alpha, kept, self.strength_mask) if mask is not None]
+        return math.prod(masks[1:], start=masks[0]) if masks else None
+
+    def _sources(
+        self, region: Region, looked: Sequence[dict[str, Features]], content: Image, mask: Mask | None, level: Level
+    ) -> list[Source]:
+        """What a region's statistics are taken from: its styles, and at less than full strength the content itself."""
+        strength = self.settings.strength
+        total = sum(self.styles[index].weight for index, _ in region.sources)
+        if total == 0:
+            raise UsageError(f"the styles of region {region.name!r} all have the weight 0")
+        found = []
+        for index, chosen in region.sources:
+            style = self.styles[index]
+            alpha = None if style.picture.alpha is None else style.picture.alpha.to(self.device)
+            here = None if chosen is None else geometry.resize(chosen.to(self.device), style.picture.size)
+            found.append(Source(looked[index], strength * style.weight / total, _product(alpha, here)))
+        if strength < 1:
+            found.append(Source(self._features(content, self.settings.style_layers, level), 1 - strength, mask))
+        return found
+
+    def _look(self, style: Style, level: Level) -> dict[str, Features]:
+        """A style's features, in the size that it is looked at beside content of a level; never enlarged."""
+        height, width = style.picture.size
         least = 2 * MIN_SIDE * max(height, width) / min(height, width)
-        edge = min(max(height, width), max(round(size * self.settings.style_scale), math.ceil(least)))
-        shape = geometry.sizes(height, width, edge)
-        image = geometry.resize(style.picture.image.to(self.device), shape)
-        alpha = None if style.picture.alpha is None else geometry.resize(style.picture.alpha.to(self.device), shape)
-        return Source(image, style.weight * strength, alpha)
+        edge = min(max(height, width), max(round(level.size * self.settings.style_scale), math.ceil(least)))
+        image = geometry.resize(style.picture.image.to(self.device), geometry.sizes(height, width, edge))
+        return self._features(image, self.settings.style_layers, level)
 
     def _begin(self, start: Image | Stylizer | None) -> Image:
         """The first picture on the canvas, in the first level's size."""
@@ -187,7 +213,7 @@ class Painting:
         if init == "content":
             return content
         if init in INITS:
-            return _noise(init, content.shape, seed, [style.picture.image for style in self.styles]).to(self.device)
+            return pictures.noise(init, content.shape, seed, [style.picture.image for style in self.styles]).to(self.device)
         return geometry.resize(io.load(init).image.to(self.device), shape)
 
     def result(self) -> Stylized:
@@ -198,27 +224,75 @@ class Painting:
         """
         image = self.full
         if self.settings.strength > 0 and self.state.made:
-            image = geometry.resize(self.canvas.render().detach().clamp(0, 1), self.shape)
+            image = self._composed(geometry.resize(self.canvas.render().detach().clamp(0, 1), self.shape))
         if not torch.isfinite(image).all():
             raise PaintingError("the picture holds values that are not numbers: try --precision fp32, or lower weights")
-        if self.alpha is not None:
-            image = torch.where(self.alpha > 0, image, self.full)
         alpha = None if self.alpha is None else self.alpha.cpu()
         return Stylized(self.content.with_image(image.cpu(), alpha), self.recipe())
+
+    def _composed(self, image: Image) -> Image:
+        """The painted picture with what is to stay of the content: colors, kept places, what lies under transparency."""
+        if self.settings.preserve_color != "off":
+            image = color.preserve_color(image, self.full, self.settings.preserve_color, self.color_mask)
+        if self.strength_mask is not None:
+            # style statistics and content's pull did the work; only where hardly any style is wanted is the content laid over
+            image = torch.lerp(self.full, image, (self.strength_mask * 10).clamp(0, 1))
+        if self.keep is not None:
+            image = torch.lerp(image, self.full, self.keep)
+        return image if self.alpha is None else torch.where(self.alpha > 0, image, self.full)
 
     def recipe(self) -> dict[str, Any]:
         """All that is needed to make the picture again: settings with the steps that were made, and what it was made from."""
         made = ",".join(f"{size}:{count}" for size, count in self.state.made if count)
         settings = replace(self.settings, steps=made or self.settings.steps, time=0.0)
-        styles = [{"source": style.name, "weight": style.weight, "sha256": style.sha256} for style in self.styles]
         return {
             "version": impasto.__version__,
             "torch": torch.__version__,
             "verb": "image",
             "settings": settings.as_dict(),
             **self.names,
-            "styles": styles,
+            "styles": self._named_styles(),
         }
+
+    def _named_styles(self) -> list[dict[str, Any]]:
+        return [{"source": style.name, "weight": style.weight, "sha256": style.sha256} for style in self.styles]
+
+    def _identity(self) -> dict[str, Any]:
+        """What makes this work this work, for a state to be compared with."""
+        masks = [mask for mask in (self.keep, self.strength_mask, self.color_mask) if mask is not None]
+        masks += [region.mask for region in self.regions if region.mask is not None]
+        settings = replace(self.settings, time=0.0).as_dict()
+        return {
+            "content": digest(self.content),
+            "styles": [[style.weight, digest(style.picture)] for style in self.styles],
+            "masks": [hashlib.sha256(mask.cpu().contiguous().numpy().tobytes()).hexdigest() for mask in masks],
+            "settings": settings,
+        }
+
+    def save_state(self, path: Path) -> None:
+        """Write all that is needed to go on later, bit for bit, to a .safetensors file.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            state.save(path, self.canvas, self.state, {**self._identity(), "levels": [list(level) for level in self.levels]})
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"the state cannot be written to {path}: {error}") from error
+
+    def load_state(self, path: Path) -> None:
+        """Go on from a state that `save_state` wrote.
+
+        Raises:
+            WeightsError: a damaged file, or not a state.
+            UsageError: the state of other work.
+        """
+        if self.settings.time == 0:
+            self.state = state.load(path, self.canvas, self.levels, self.settings, self._identity())
+            return
+        _, passport = weights.load(path)
+        self.levels = [Level(*level) for level in passport.get("identity", {}).get("levels", [])] or self.levels
+        self.state = state.load(path, self.canvas, self.levels, self.settings, self._identity())
 
 
 def stylize(
@@ -267,75 +341,12 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         raise UsageError(f"not a setting: {str(error).rpartition('argument ')[2]}; see impasto.Settings") from error
 
 
-def opened(source: ImageLike) -> tuple[Picture, dict[str, str]]:
-    """A picture, with its name and the SHA-256 of its pixels for the recipe."""
-    picture = io.load(source)
-    name = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
-    planes = picture.image if picture.alpha is None else torch.cat([picture.image, picture.alpha], 1)
-    return picture, {"source": name, "sha256": hashlib.sha256(planes.contiguous().numpy().tobytes()).hexdigest()}
+def _product(first: Mask | None, second: Mask | None) -> Mask | None:
+    """Two masks multiplied, None standing for ones; of two sizes, in the first one's."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first * geometry.resize(second, (first.shape[-2], first.shape[-1]))
 
 
-def as_styles(styles: ImageLike | Sequence[ImageLike | tuple[ImageLike, float]]) -> list[Style]:
-    """What users hand in as styles, opened.
-
-    Raises:
-        PictureError: a style that cannot be read.
-    """
-    several = styles if isinstance(styles, list | tuple) else [styles]
-    found = []
-    for entry in several:
-        source, weight = entry if isinstance(entry, tuple) else (entry, 1.0)
-        picture, names = opened(cast("ImageLike", source))
-        found.append(Style(picture, float(weight), names["source"], names["sha256"]))
-    return found
-
-
-def _normalized(styles: Sequence[Style]) -> list[Style]:
-    if not styles:
-        raise UsageError("no style was given")
-    total = sum(style.weight for style in styles)
-    if min(style.weight for style in styles) < 0 or not 0 < total < math.inf:
-        raise UsageError(f"style weights must be positive, got {', '.join(f'{style.weight:g}' for style in styles)}")
-    return [replace(style, weight=style.weight / total) for style in styles]
-
-
-def _resized_alpha(alpha: Mask | None, full: Image) -> Mask | None:
-    """The content's alpha in the result's size; None where there is none, or nothing to see through."""
-    if alpha is None:
-        return None
-    return geometry.resize(alpha.to(full.device), (full.shape[-2], full.shape[-1]))
-
-
-def _check_sizes(full: Image, styles: Sequence[Style]) -> None:
-    for what, image in [("the result", full), *[(f"style {style.name or 'picture'}", style.picture.image) for style in styles]]:
-        height, width = image.shape[-2:]
-        if min(height, width) < MIN_SIDE:
-            raise UnfitPicture(f"{what} is {width} x {height} px: {MIN_SIDE} px a side at least; give a larger --size or picture")
-
-
-def _noise(init: str, shape: torch.Size, seed: int, styles: Sequence[Image]) -> Image:
-    """noise: normal around middle gray; gray: middle gray; style: normal with the styles' mean color and deviation."""
-    drawn = devices.noise(tuple(shape), seed, torch.device("cpu"))
-    if init == "style":
-        mean = torch.stack([style.mean((0, 2, 3)) for style in styles]).mean(0).view(1, 3, 1, 1)
-        deviation = torch.stack([style.std((0, 2, 3)) for style in styles]).mean(0).view(1, 3, 1, 1)
-        return (mean + deviation * drawn).clamp(0, 1)
-    # gray has a trace of noise, for nothing sets the pixels of a flat plane apart
-    return (0.5 + (0.2 if init == "noise" else 1 / 255) * drawn).clamp(0, 1)
-
-
-def _guard(image: Image, content: Image, styles: Sequence[Image]) -> None:
-    """Refuse a picture that shows nothing although what it was made from does."""
-    if not torch.isfinite(image).all():
-        raise PaintingError("the picture holds values that are not numbers: try --precision fp32, or lower weights")
-    sources = [content, *styles]
-    advice = "raise the content weight, take more steps, or check the encoder's weights"
-    if float(image.std()) < FLAT < min(float(source.std()) for source in sources):
-        raise PaintingError(f"the result is flat (deviation {float(image.std()):.4f}): {advice}")
-    if chroma(image) < 0.1 * min(chroma(source) for source in sources) and min(chroma(source) for source in sources) > FLAT:
-        raise PaintingError(f"the result is gray (chroma {chroma(image):.4f}) although its sources have color: {advice}")
-
-
-def chroma(image: Image) -> float:
-    """Mean distance of the pixels from gray, 0 ... about 0.8."""
-    return float((image - image.mean(1, keepdim=True)).square().sum(1).sqrt().mean())
+def _mean(mask: Mask | None) -> float:
+    return 1.0 if mask is None else max(float(mask.mean()), 1e-12)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from impasto.types import Features, Image, Mask
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """weight · distance(statistic(features of layer), target)."""
+    """weight · distance(statistic(features of layer, mask), target)."""
 
     name: str
     layer: str
@@ -27,9 +27,11 @@ class Term:
     statistic: Statistic
     distance: Callable[[Any, Any], Tensor]
     target: Any
+    mask: Mask | None = None
+    """How much each position counts, at any size; None: all alike."""
 
     def __call__(self, features: Features) -> Tensor:
-        return self.weight * self.distance(self.statistic(features), self.target)
+        return self.weight * self.distance(self.statistic(features, self.mask), self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,23 @@ class Objective:
     def __call__(self, image: Image) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of an image, and of each term by name (terms of one name added up)."""
         features = self.encoder(image, dict.fromkeys(term.layer for term in self.terms))
-        losses: dict[str, Tensor] = {}
-        for term in self.terms:
-            value = term(features[term.layer])
-            losses[term.name] = losses[term.name] + value if term.name in losses else value
+        losses = summed((term.name, term(features[term.layer])) for term in self.terms)
         return torch.stack(list(losses.values())).sum(), losses
+
+    def gradient(self, image: Image, step: int = 0) -> tuple[dict[str, Tensor], Image]:
+        """Each term's loss and "total", and the gradient of the total with respect to the image."""
+        image = image.detach().requires_grad_()
+        loss, losses = self(image)
+        (gradient,) = torch.autograd.grad(loss, image)
+        return {**{name: value.detach() for name, value in losses.items()}, "total": loss.detach()}, gradient
+
+
+def summed(values: Any) -> dict[str, Tensor]:
+    """(name, value) pairs as a dict, values of one name added up."""
+    found: dict[str, Tensor] = {}
+    for name, value in values:
+        found[name] = found[name] + value if name in found else value
+    return found
 
 
 class StyleLoss(NamedTuple):
@@ -75,9 +89,9 @@ SIMILARITY_SCALE = 1e5
 
 
 class Source(NamedTuple):
-    """A picture that statistics are taken from: its share of the mixture, and which of its pixels count."""
+    """Features that statistics are taken from, by layer: their share of the mixture, and which positions count."""
 
-    image: Image
+    features: Mapping[str, Features]
     share: float
     mask: Mask | None = None
 
@@ -94,28 +108,32 @@ def style_loss(name: str) -> StyleLoss:
 
 
 @torch.no_grad()
-def style_terms(encoder: VGG, sources: Sequence[Source], settings: Settings, mask: Mask | None = None) -> list[Term]:
-    """One term a style layer, towards the mixture of the sources' statistics, over the image's pixels that `mask` selects."""
+def style_terms(sources: Sequence[Source], settings: Settings, mask: Mask | None = None, area: float = 1.0) -> list[Term]:
+    """One term a style layer, towards the mixture of the sources' statistics, over the image's pixels that `mask` selects.
+
+    `area` is the share of the picture that the mask covers: it weights the terms, so that each pixel is pulled alike
+    whether its region is large or small.
+    """
     loss = style_loss(settings.style_loss)
     total = sum(settings.style_layer_weights)
-    found = [(source, encoder(source.image, settings.style_layers)) for source in sources if source.share > 0]
     terms = []
-    for layer, layer_weight in zip(settings.style_layers, settings.style_layer_weights, strict=True):
-        target = loss.mix([(source.share, loss.statistic(features[layer], source.mask)) for source, features in found])
-        statistic = loss.statistic if mask is None else statistics.masked(loss.statistic, mask)
-        weight = settings.style_weight * layer_weight / total
-        terms.append(Term("style", layer, weight, statistic, loss.distance, target))
+    for layer, share in zip(settings.style_layers, settings.style_layer_weights, strict=True):
+        found = [(source.share, loss.statistic(source.features[layer], source.mask)) for source in sources if source.share > 0]
+        weight = settings.style_weight * share / total * area
+        terms.append(Term("style", layer, weight, loss.statistic, loss.distance, loss.mix(found), mask))
     return terms
 
 
 @torch.no_grad()
-def content_terms(encoder: VGG, content: Image, settings: Settings) -> list[Term]:
-    """One term a content layer, towards the content's own features."""
+def content_terms(features: Mapping[str, Features], settings: Settings, pull: Mask | None = None) -> list[Term]:
+    """One term a content layer, towards the content's own features. `pull` says how hard at each position (1: as usual)."""
     statistic, distance = CONTENT_LOSSES[settings.content_loss]
     scale = SIMILARITY_SCALE if settings.content_loss == "similarity" else 1.0
-    features = encoder(content, settings.content_layers)
     weight = scale * settings.content_weight / len(settings.content_layers)
-    return [Term("content", layer, weight, statistic, distance, statistic(features[layer])) for layer in settings.content_layers]
+    return [
+        Term("content", layer, weight, statistic, distance, statistic(features[layer], pull), pull)
+        for layer in settings.content_layers
+    ]
 
 
 def smoothness_terms(settings: Settings) -> list[Term]:
@@ -124,4 +142,8 @@ def smoothness_terms(settings: Settings) -> list[Term]:
         return []
     # the image is in [0, 1], the features on the scale of 0...255: the same weight must mean the same
     weight = settings.tv_weight * 255.0**2
-    return [Term("smoothness", "input", weight, statistics.identity, lambda image, _: distances.total_variation(image), None)]
+    return [Term("smoothness", "input", weight, statistics.identity, _variation, None)]
+
+
+def _variation(image: Image, _target: None) -> Tensor:
+    return distances.total_variation(image)

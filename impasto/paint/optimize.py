@@ -13,12 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.errors import PaintingError
-from impasto.paint.objective import Objective
 from impasto.paint.settings import Settings
 from impasto.types import Image, Step
 
 HISTORY = 20
-"""Past steps that L-BFGS keeps to estimate curvature."""
+"""Past steps that L-BFGS keeps to estimate curvature; fewer where memory is short."""
 BETAS = (0.8, 0.9)
 """Adam's decay rates. The gradient has no noise, so a shorter memory than the usual (0.9, 0.999) goes down faster."""
 AVERAGE = 0.9
@@ -33,6 +32,16 @@ class Level(NamedTuple):
 
     size: int
     steps: int
+    tile: int = 0
+    """Edge of the tiles that the gradient is computed over, px; 0 for the whole picture at once."""
+    history: int = HISTORY
+
+
+class Objective(Protocol):
+    """What is being minimized."""
+
+    def gradient(self, image: Image, step: int = 0) -> tuple[dict[str, Tensor], Image]:
+        """Each term's loss and "total", and the gradient of the total with respect to the image."""
 
 
 class Canvas(Protocol):
@@ -127,7 +136,7 @@ class Pace:
 
 def steps(
     canvas: Canvas,
-    objective_at: Callable[[int], Objective],
+    objective_at: Callable[[Level], Objective],
     levels: Sequence[Level],
     settings: Settings,
     *,
@@ -137,7 +146,7 @@ def steps(
 ) -> Iterator[Step]:
     """Paint the canvas through the levels, yielding a `Step` after each step. Closing the generator ends the work.
 
-    `objective_at(size)` makes the objective of a level. Levels grow by the square root of two, so that no level has to
+    `objective_at(level)` makes the objective of a level. Levels grow by the square root of two, so that no level has to
     invent much; Adam's moments are carried over. A level ends after its steps, on a plateau of the loss, or when its share
     of the time until `deadline` (`time.monotonic()`) is spent.
 
@@ -150,13 +159,13 @@ def steps(
     done = sum(count for _, count in state.made)
     while state.level < len(levels):
         level = levels[state.level]
-        objective = objective_at(level.size)
+        objective = objective_at(level)
         pace.begin(state.level)
         if state.index == 0:
             _enter(canvas, level, state, settings)
         while state.index < level.steps and not (state.index > 1 and (_done(state, settings) or pace.over())):
             start = time.monotonic()
-            losses = _advance(canvas, objective, state, settings)
+            losses = _advance(canvas, objective, state, settings, level)
             pace.second = time.monotonic() - start
             done += 1
             image = canvas.render()
@@ -198,7 +207,7 @@ def _enter(canvas: Canvas, level: Level, state: State, settings: Settings) -> No
     before = _adam_moments(state.optimizer) if settings.optimizer == "adam" else []
     canvas.resize(level.size)
     parameters = canvas.parameters()
-    state.optimizer = new_optimizer(parameters, settings)
+    state.optimizer = new_optimizer(parameters, settings, level.history)
     for (step, first, second), parameter in zip(before, parameters, strict=False):
         state.optimizer.state[parameter] = {
             "step": step,
@@ -209,11 +218,11 @@ def _enter(canvas: Canvas, level: Level, state: State, settings: Settings) -> No
     state.made.append([level.size, 0])
 
 
-def new_optimizer(parameters: list[Tensor], settings: Settings) -> torch.optim.Optimizer:
+def new_optimizer(parameters: list[Tensor], settings: Settings, history: int) -> torch.optim.Optimizer:
     """L-BFGS taking one step at a time without line search, or Adam."""
     if settings.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=settings.step_size, betas=BETAS)
-    return torch.optim.LBFGS(parameters, max_iter=1, history_size=HISTORY, tolerance_grad=-1, tolerance_change=-1)
+    return torch.optim.LBFGS(parameters, max_iter=1, history_size=history, tolerance_grad=-1, tolerance_change=-1)
 
 
 def _adam_moments(optimizer: torch.optim.Optimizer | None) -> list[tuple[Any, Tensor, Tensor]]:
@@ -222,7 +231,7 @@ def _adam_moments(optimizer: torch.optim.Optimizer | None) -> list[tuple[Any, Te
     return [(slot["step"], slot["exp_avg"], slot["exp_avg_sq"]) for slot in optimizer.state.values()]
 
 
-def _advance(canvas: Canvas, objective: Objective, state: State, settings: Settings) -> dict[str, float]:
+def _advance(canvas: Canvas, objective: Objective, state: State, settings: Settings, level: Level) -> dict[str, float]:
     """One step of the optimizer; a step that made the loss jump is taken back and L-BFGS's memory cleared."""
     parameters = canvas.parameters()
     optimizer = state.optimizer
@@ -231,14 +240,17 @@ def _advance(canvas: Canvas, objective: Objective, state: State, settings: Setti
     found: dict[str, Tensor] = {}
 
     def closure() -> Tensor:
-        loss, losses = objective(canvas.render())
-        # contiguous: L-BFGS flattens gradients by view
-        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        image = canvas.render()
+        losses, pull = objective.gradient(image, sum(count for _, count in state.made))
+        gradients = [pull] if image is parameters[0] else torch.autograd.grad(image, parameters, pull)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            # contiguous: L-BFGS flattens gradients by view
             parameter.grad = gradient.contiguous()
-        found.update({name: value.detach() for name, value in losses.items()}, total=loss.detach())
-        return loss.detach()
+        found.update(losses)
+        return losses["total"]
 
-    kept = [parameter.detach().clone() for parameter in parameters]
+    # where memory is short there is none for a picture to fall back on
+    kept = [parameter.detach().clone() for parameter in parameters] if level.history == HISTORY else []
     if settings.optimizer == "adam":
         for group in optimizer.param_groups:
             # depends on the steps made, not on those planned: so a picture cut short can be made again
@@ -246,7 +258,7 @@ def _advance(canvas: Canvas, objective: Objective, state: State, settings: Setti
     optimizer.step(closure)  # type: ignore[arg-type]  # torch's own stubs say float; its optimizers take tensors
     loss = float(found["total"])
     if not math.isfinite(loss) or (state.losses and loss > 2 * state.losses[0] + 1e-6):
-        _rescue(canvas, state.best or kept, state, settings, loss)
+        _rescue(canvas, state.best or kept, state, settings, level, loss)
     else:
         if loss <= min(state.losses, default=math.inf):
             state.best = kept
@@ -268,7 +280,7 @@ def _average(canvas: Canvas, state: State, settings: Settings) -> None:
     state.average = [AVERAGE * old + (1 - AVERAGE) * value for old, value in zip(before, now, strict=True)]
 
 
-def _rescue(canvas: Canvas, back: list[Tensor], state: State, settings: Settings, loss: float) -> None:
+def _rescue(canvas: Canvas, back: list[Tensor], state: State, settings: Settings, level: Level, loss: float) -> None:
     state.rescues += 1
     if state.rescues > MAX_RESCUES:
         raise PaintingError(
@@ -277,9 +289,9 @@ def _rescue(canvas: Canvas, back: list[Tensor], state: State, settings: Settings
             "lower it, or try --optimizer adam --precision fp32"
         )
     with torch.no_grad():
-        for parameter, value in zip(canvas.parameters(), back, strict=True):
+        for parameter, value in zip(canvas.parameters(), back or canvas.parameters(), strict=True):
             parameter.copy_(value.nan_to_num(0.5).clamp(0, 1))
-    state.optimizer = new_optimizer(canvas.parameters(), settings)
+    state.optimizer = new_optimizer(canvas.parameters(), settings, level.history)
 
 
 def _leave(canvas: Canvas, state: State) -> None:

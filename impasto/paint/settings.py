@@ -13,6 +13,7 @@ QUALITIES = ("draft", "good", "best")
 INITS = ("content", "noise", "gray", "style")
 OPTIMIZERS = ("lbfgs", "adam")
 CONTENT_LOSSES = ("features", "similarity")
+COLORS = ("off", "luminance", "match", "histogram")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class Settings:
     """Steps altogether ("120"), or at each size ("128:45,181:35,256:30"). Empty: by quality."""
     time: float = 0.0
     """Seconds that the whole command may take; 0 for no limit. Replaces quality and steps by what fits."""
+    preserve_color: str = "off"
+    """off, luminance (the content's colors, the style's light and dark), match or histogram (the style recolored)."""
+    max_memory: str = ""
+    """Memory that may be taken ("2GB"); empty for no cap. Larger pictures are then worked on in tiles."""
     style_loss: str = "w2"
     """w2, gram, swd, nn or patch: how style is compared."""
     content_loss: str = "features"
@@ -74,6 +79,7 @@ class Settings:
             ("quality", self.quality, QUALITIES),
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("content_loss", self.content_loss, CONTENT_LOSSES),
+            ("preserve_color", self.preserve_color, COLORS),
         ):
             if choice not in choices:
                 raise UsageError(f"{name} {choice!r} is not one of {', '.join(choices)}")

@@ -1,0 +1,63 @@
+"""What a size costs in memory, and how to stay under a cap: tiles, and a shorter memory of L-BFGS."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from impasto.errors import UsageError
+from impasto.paint.optimize import HISTORY, Level
+
+BASE = 0.5e9
+"""Bytes of Python, torch and the encoder's weights."""
+PER_PIXEL = {torch.float32: 2600, torch.bfloat16: 1900}
+"""Bytes that the encoder's forward and backward pass keeps for a pixel."""
+IMAGES = 10
+"""Pictures of float32 kept beside L-BFGS's history: the image, its gradient, the content, directions."""
+CONTENT = 32
+"""Bytes a pixel of the content's own features (relu4_2: 512 channels at 1/64 of the pixels, float32)."""
+TILES = (1024, 768, 512, 384, 256)
+LEAST_HISTORY = 2
+OVERLAP = 160
+"""Pixels by which a tile is seen larger than it is, both sides together."""
+
+
+def parse(text: str) -> float:
+    """Read "2GB", "512MB" or "1.5G" as bytes; "" is no limit (infinity).
+
+    Raises:
+        UsageError: anything else.
+    """
+    if not text:
+        return float("inf")
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise UsageError(f"max_memory {text!r} is not an amount of memory like 2GB or 800MB")
+    return float(match[1]) * {"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[match[2].upper()]
+
+
+def estimate(height: int, width: int, dtype: torch.dtype, tile: int = 0, history: int = HISTORY) -> float:
+    """Bytes that painting takes at its peak."""
+    pixels = height * width
+    seen = pixels if not tile else min(pixels, (tile + OVERLAP) ** 2)
+    pictures = IMAGES + 2 * history + (2 if history == HISTORY else 0)
+    return BASE + seen * PER_PIXEL[dtype] + pixels * (12 * pictures + CONTENT)
+
+
+def limited(level: Level, height: int, width: int, dtype: torch.dtype, cap: float) -> Level:
+    """The level with the largest tile and the longest history that stay under the cap.
+
+    Raises:
+        UsageError: the cap is too small for the size whatever is done.
+    """
+    for tile in (0, *TILES):
+        if estimate(height, width, dtype, tile, HISTORY) <= cap:
+            return level._replace(tile=tile)
+    for tile in TILES:
+        room = cap - estimate(height, width, dtype, tile, 0)
+        history = min(HISTORY - 1, int(room // (24 * height * width)))
+        if history >= LEAST_HISTORY:
+            return level._replace(tile=tile, history=history)
+    least = estimate(height, width, dtype, TILES[-1], LEAST_HISTORY)
+    raise UsageError(f"{width} x {height} px cannot be painted in {cap / 1e9:.2f} GB: it takes {least / 1e9:.2f} GB at least")
