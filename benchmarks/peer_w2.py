@@ -144,10 +144,8 @@ def run(content_path: Path, style_path: Path, end: int, state_path: Path, *, pro
             state["seconds"].append(time.perf_counter() - began)
             if state["index"] % 25 == 0:
                 torch.save(state, state_path)
-                print(
-                    f"{size} px {state['index']}/{steps} loss {float(value):.1f} {statistics.median(state['seconds']):.2f} s a step",
-                    flush=True,
-                )
+                second = statistics.median(state["seconds"])
+                print(f"{size} px {state['index']}/{steps} loss {value.item():.1f} {second:.2f} s a step", flush=True)
         state["done"][size] = {
             "picture": state["average"] / state["norm"],
             "steps": steps,
@@ -155,6 +153,30 @@ def run(content_path: Path, style_path: Path, end: int, state_path: Path, *, pro
         }
         torch.save(state, state_path)
     return state["done"]
+
+
+def seconds(content_path: Path, style_path: Path, end: int, steps: int) -> float:
+    """Seconds of the whole schedule here and now: its steps times the median seconds of a few at each size."""
+    encoder = encoders.load("vgg16")
+    content_picture, style_picture = (Image.open(path).convert("RGB") for path in (content_path, style_path))
+    total = 0.0
+    for position, size in enumerate(sizes(end)):
+        image = fitted(content_picture, size, True)
+        loss = objective(encoder, image, fitted(style_picture, size, False))
+        taken = []
+        for _ in range(steps):
+            began = time.perf_counter()
+            image = image.requires_grad_()
+            (gradient,) = torch.autograd.grad(loss(image), image)
+            image = (image.detach() - 0.02 * gradient.sign()).clamp(0, 1)
+            taken.append(time.perf_counter() - began)
+        total += (1000 if position == 0 else 500) * statistics.median(taken)
+    return total
+
+
+def save(picture: torch.Tensor, path: Path) -> None:
+    pixels = picture[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous()
+    Image.fromarray(pixels.numpy()).save(path)
 
 
 if __name__ == "__main__":
