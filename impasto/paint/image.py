@@ -17,7 +17,7 @@ from torch import Tensor
 import impasto
 from impasto import device as devices
 from impasto.errors import OutputError, PaintingError, UsageError
-from impasto.features import encoders, weights
+from impasto.features import encoders, statistics, weights
 from impasto.features.encoders import MIN_SIDE
 from impasto.paint import memory, objective, optimize, pictures, schedule, state, tiled
 from impasto.paint.objective import Objective, Source
@@ -33,6 +33,14 @@ __all__ = ["Painting", "Style", "Stylized", "as_styles", "opened", "stylize"]
 
 SAVING = 0.7, 1.2e-6
 """Seconds kept for finishing and writing the result: once, and for each pixel."""
+
+
+Amount = TypeVar("Amount", float, Tensor)
+
+
+def pull(strength: Amount) -> Amount:
+    """t = 1 − (1 − strength)²: how much of the way to the style. So half the strength looks like half."""
+    return 1 - (1 - strength) ** 2
 
 
 class Painting:
@@ -147,59 +155,67 @@ class Painting:
         """The objective at a level: style and content looked at in its size."""
         shape = geometry.sizes(*self.shape, level.size)
         content = geometry.resize(self.full, shape)
-        paintable = self._paintable(shape)
-        looked = [self._look(style, level) for style in self.styles]
         terms = objective.smoothness_terms(self.settings)
+        terms += objective.content_terms(content, self._looking(level), self.settings)
+        terms += objective.anchor_terms(content, self._looking(level), self.settings, self._anchor(shape))
+        paintable = self._paintable(shape)
+        whole = _mean(self._opaque(shape))
+        encoded: dict[int, Mapping[str, Features]] = {}
         for region in self.regions:
             mask = _product(paintable, None if region.mask is None else geometry.resize(region.mask.to(self.device), shape))
-            area = 1.0 if mask is None or paintable is region.mask else float(mask.mean()) / _mean(paintable)
+            area = _mean(mask) / whole * (1.0 if self.strength_mask is not None else pull(self.settings.strength))
             if area > 0:
-                terms += objective.style_terms(self._sources(region, looked, content, mask, level), self.settings, mask, area)
-        pull = None if self.strength_mask is None else geometry.resize(self.strength_mask, shape).clamp(min=0.05).reciprocal()
-        terms += objective.content_terms(self._features(content, self.settings.content_layers, level), self.settings, pull)
+                sources = [self._source(index, chosen, level, encoded) for index, chosen in region.sources]
+                terms += objective.style_terms(_shared(sources, region.name), self.settings, mask, area)
         if level.tile:
-            return tiled.TiledObjective(self.encoder, terms, level.tile, self.settings.seed)
+            return tiled.TiledObjective(self.encoder, terms, level.tile, content, self.settings.seed)
         return Objective(self.encoder, terms)
 
-    def _features(self, image: Image, layers: Sequence[str], level: Level) -> dict[str, Features]:
-        """Features of a picture; over tiles where memory is short."""
-        if level.tile:
-            return tiled.encode(self.encoder, image, layers, level.tile)
-        with torch.no_grad():
-            found: dict[str, Features] = self.encoder(image, layers)
-            return found
+    def _looking(self, level: Level) -> objective.Look:
+        """How content is looked at; over tiles its features are taken tile by tile, in each step."""
+        return _unseen if level.tile else self.encoder
 
-    def _paintable(self, shape: tuple[int, int]) -> Mask | None:
-        """How much each pixel's style counts: not what is transparent, nor what is kept, and by the strength mask."""
+    def _opaque(self, shape: tuple[int, int]) -> Mask | None:
+        """Where anything may be painted: not what is transparent, nor what is kept."""
         kept = None if self.keep is None else 1 - self.keep
-        masks = [geometry.resize(mask, shape) for mask in (self.alpha, kept, self.strength_mask) if mask is not None]
+        masks = [geometry.resize(mask, shape) for mask in (self.alpha, kept) if mask is not None]
         return math.prod(masks[1:], start=masks[0]) if masks else None
 
-    def _sources(
-        self, region: Region, looked: Sequence[dict[str, Features]], content: Image, mask: Mask | None, level: Level
-    ) -> list[Source]:
-        """What a region's statistics are taken from: its styles, and at less than full strength the content itself."""
-        strength = self.settings.strength
-        total = sum(self.styles[index].weight for index, _ in region.sources)
-        if total == 0:
-            raise UsageError(f"the styles of region {region.name!r} all have the weight 0")
-        found = []
-        for index, chosen in region.sources:
-            style = self.styles[index]
-            alpha = None if style.picture.alpha is None else style.picture.alpha.to(self.device)
-            here = None if chosen is None else geometry.resize(chosen.to(self.device), style.picture.size)
-            found.append(Source(looked[index], strength * style.weight / total, _product(alpha, here)))
-        if strength < 1:
-            found.append(Source(self._features(content, self.settings.style_layers, level), 1 - strength, mask))
-        return found
+    def _paintable(self, shape: tuple[int, int]) -> Mask | None:
+        """How much each pixel counts in the statistics of style: by the strength mask, where anything may be painted."""
+        if self.strength_mask is None:
+            return self._opaque(shape)
+        return _product(pull(self.settings.strength * geometry.resize(self.strength_mask, shape)), self._opaque(shape))
 
-    def _look(self, style: Style, level: Level) -> dict[str, Features]:
-        """A style's features, in the size that it is looked at beside content of a level; never enlarged."""
+    def _anchor(self, shape: tuple[int, int]) -> Mask | float:
+        """How much each pixel is held at the content: what strength leaves."""
+        if self.strength_mask is None:
+            return 1 - pull(self.settings.strength)
+        return 1 - pull(self.settings.strength * geometry.resize(self.strength_mask, shape))
+
+    def _source(self, index: int, chosen: Mask | None, level: Level, encoded: dict[int, Mapping[str, Features]]) -> Source:
+        """The statistics of a style at a level, over its opaque pixels and those of the region's part of it."""
+        style = self.styles[index]
+        alpha = None if style.picture.alpha is None else style.picture.alpha.to(self.device)
+        here = None if chosen is None else geometry.resize(chosen.to(self.device), style.picture.size)
+        mask = _product(alpha, here)
+        layers, loss = self.settings.style_layers, objective.style_loss(self.settings.style_loss)
+        if level.tile:
+            moments = tiled.moments(self.encoder, self._look(style, level), layers, mask, level.tile)
+            additive = loss.statistic is statistics.moments
+            return Source({layer: value if additive else value.second for layer, value in moments.items()}, style.weight)
+        if index not in encoded:
+            with torch.no_grad():
+                encoded[index] = self.encoder(self._look(style, level), layers)
+        with torch.no_grad():
+            return Source({layer: loss.statistic(encoded[index][layer], mask) for layer in layers}, style.weight)
+
+    def _look(self, style: Style, level: Level) -> Image:
+        """A style in the size that it is looked at beside content of a level; never enlarged."""
         height, width = style.picture.size
         least = 2 * MIN_SIDE * max(height, width) / min(height, width)
         edge = min(max(height, width), max(round(level.size * self.settings.style_scale), math.ceil(least)))
-        image = geometry.resize(style.picture.image.to(self.device), geometry.sizes(height, width, edge))
-        return self._features(image, self.settings.style_layers, level)
+        return geometry.resize(style.picture.image.to(self.device), geometry.sizes(height, width, edge))
 
     def _begin(self, start: Image | Stylizer | None) -> Image:
         """The first picture on the canvas, in the first level's size."""
@@ -235,8 +251,8 @@ class Painting:
         if self.settings.preserve_color != "off":
             image = color.preserve_color(image, self.full, self.settings.preserve_color, self.color_mask)
         if self.strength_mask is not None:
-            # style statistics and content's pull did the work; only where hardly any style is wanted is the content laid over
-            image = torch.lerp(self.full, image, (self.strength_mask * 10).clamp(0, 1))
+            # the objective did the work; only where hardly any style is wanted is the content itself laid over
+            image = torch.lerp(self.full, image, (self.strength_mask * 20).clamp(0, 1))
         if self.keep is not None:
             image = torch.lerp(image, self.full, self.keep)
         return image if self.alpha is None else torch.where(self.alpha > 0, image, self.full)
@@ -348,5 +364,18 @@ def _product(first: Mask | None, second: Mask | None) -> Mask | None:
     return first * geometry.resize(second, (first.shape[-2], first.shape[-1]))
 
 
+def _shared(sources: Sequence[Source], region: str) -> list[Source]:
+    """Sources with shares that sum to 1."""
+    total = sum(source.share for source in sources)
+    if total == 0:
+        raise UsageError(f"the styles of region {region!r} all have the weight 0")
+    return [source._replace(share=source.share / total) for source in sources]
+
+
 def _mean(mask: Mask | None) -> float:
     return 1.0 if mask is None else max(float(mask.mean()), 1e-12)
+
+
+def _unseen(_image: Image, layers: Sequence[str]) -> dict[str, None]:
+    """Features that are not taken beforehand."""
+    return dict.fromkeys(layers)

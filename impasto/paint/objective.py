@@ -88,12 +88,15 @@ SIMILARITY_SCALE = 1e5
 """Self-similarity lies between 0 and 2 whatever the network; this brings it to the size of squared responses."""
 
 
-class Source(NamedTuple):
-    """Features that statistics are taken from, by layer: their share of the mixture, and which positions count."""
+Look = Callable[[Image, Sequence[str]], Mapping[str, Features | None]]
+"""How features are had of a picture: by the encoder, or None where they are taken tile by tile, in each step."""
 
-    features: Mapping[str, Features]
+
+class Source(NamedTuple):
+    """A style's statistics by layer, and its share of the mixture."""
+
+    values: Mapping[str, Any]
     share: float
-    mask: Mask | None = None
 
 
 def style_loss(name: str) -> StyleLoss:
@@ -118,22 +121,49 @@ def style_terms(sources: Sequence[Source], settings: Settings, mask: Mask | None
     total = sum(settings.style_layer_weights)
     terms = []
     for layer, share in zip(settings.style_layers, settings.style_layer_weights, strict=True):
-        found = [(source.share, loss.statistic(source.features[layer], source.mask)) for source in sources if source.share > 0]
+        found = [(source.share, source.values[layer]) for source in sources if source.share > 0]
         weight = settings.style_weight * share / total * area
         terms.append(Term("style", layer, weight, loss.statistic, loss.distance, loss.mix(found), mask))
     return terms
 
 
+def _seen(statistic: Statistic, features: Features | None, mask: Mask | None = None) -> Any:
+    """A statistic of the content; None where its features are only taken while working, over tiles."""
+    return None if features is None else statistic(features, mask)
+
+
 @torch.no_grad()
-def content_terms(features: Mapping[str, Features], settings: Settings, pull: Mask | None = None) -> list[Term]:
-    """One term a content layer, towards the content's own features. `pull` says how hard at each position (1: as usual)."""
+def content_terms(content: Image, look: Look, settings: Settings) -> list[Term]:
+    """One term a content layer, towards the content's own features."""
     statistic, distance = CONTENT_LOSSES[settings.content_loss]
     scale = SIMILARITY_SCALE if settings.content_loss == "similarity" else 1.0
     weight = scale * settings.content_weight / len(settings.content_layers)
+    features = look(content, settings.content_layers)
     return [
-        Term("content", layer, weight, statistic, distance, statistic(features[layer], pull), pull)
+        Term("content", layer, weight, statistic, distance, _seen(statistic, features[layer]))
         for layer in settings.content_layers
     ]
+
+
+@torch.no_grad()
+def anchor_terms(content: Image, look: Look, settings: Settings, amount: Mask | float) -> list[Term]:
+    """One term a style layer that holds the image at the content: what strength t < 1 adds, as `amount` = 1 − t.
+
+    Σ wₗ [t · W₂²(F, S) + (1 − t) · |F − C|²] is least at F = (1 − t) C + t T(C), T the optimal transport of the content's
+    features C to the style's S: McCann's displacement interpolation, at every position alike. Mixing the content's
+    statistics into the style's instead would be satisfied by painting some places in full and others not at all.
+    """
+    if not isinstance(amount, Tensor) and amount == 0:
+        return []
+    mask, factor = (amount, 1.0) if isinstance(amount, Tensor) else (None, amount)
+    total = sum(settings.style_layer_weights)
+    features = look(content, settings.style_layers)
+    terms = []
+    for layer, share in zip(settings.style_layers, settings.style_layer_weights, strict=True):
+        weight = factor * settings.style_weight * share / total
+        target = _seen(statistics.identity, features[layer], mask)
+        terms.append(Term("anchor", layer, weight, statistics.identity, distances.mse, target, mask))
+    return terms
 
 
 def smoothness_terms(settings: Settings) -> list[Term]:

@@ -75,6 +75,8 @@ class TiledObjective:
     encoder: VGG
     terms: Sequence[Term]
     tile: int
+    content: Image | None = None
+    """What terms on features themselves compare with, tile by tile: their targets are not kept, for they are large."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -138,11 +140,15 @@ class TiledObjective:
         """The second pass of one tile: adds its part to the gradient, and returns its part of the content's loss."""
         crop = image[..., *tile.outer].clone().requires_grad_()
         features = self.encoder(crop, dict.fromkeys(term.layer for term in (*style, *content)))
+        wanted = {}
+        if self.content is not None:
+            with torch.no_grad():
+                wanted = self.encoder(self.content[..., *tile.outer], dict.fromkeys(term.layer for term in content))
         parts = []
         for term, pull in zip(style, pulls, strict=True):
             moments = own_moments(features[term.layer], tile, term, image)
             parts.append((moments.mean * pull.mean).sum() + (moments.second * pull.second).sum())
-        own = [(term.name, own_content(features[term.layer], tile, term, image)) for term in content]
+        own = [(term.name, own_content(features[term.layer], wanted[term.layer], tile, term, image)) for term in content]
         total = torch.stack([*parts, *(value for _, value in own)]).sum()
         (found,) = torch.autograd.grad(total, crop)
         gradient[..., *tile.outer] += found
@@ -190,35 +196,17 @@ def _shares(mask: Mask, height: int, width: int) -> Tensor:
     return shares / shares.sum().clamp(min=1e-12)
 
 
-def own_content(features: Features, tile: Tile, term: Term, image: Image) -> Tensor:
+def own_content(features: Features, wanted: Features, tile: Tile, term: Term, image: Image) -> Tensor:
     """The part of the mean squared difference to the content that a tile's own positions make."""
     stride = stride_of(term.layer)
     rows, columns = _within(features, tile.own(stride, *image.shape[-2:]))
-    part = features[..., rows, columns].float()
-    top, left = tile.top // stride, tile.left // stride
-    here = (..., slice(top, top + part.shape[-2]), slice(left, left + part.shape[-1]))
+    squares = (features[..., rows, columns].float() - wanted[..., rows, columns].float()).square()
+    height, width = image.shape[-2] // stride, image.shape[-1] // stride
     if term.mask is not None:
-        part = part * F.adaptive_avg_pool2d(term.mask.float(), term.target.shape[-2:])[here].sqrt()
-    squares: Tensor = (part - term.target[here].float()).square().sum()
-    count: int = term.target.numel()
-    return squares * (term.weight / count)
-
-
-@torch.no_grad()
-def encode(encoder: VGG, image: Image, layers: Sequence[str], tile: int) -> dict[str, Features]:
-    """Features of the whole picture computed over tiles: equal to the encoder's own, in less memory."""
-    height, width = image.shape[-2:]
-    whole: dict[str, Features] = {}
-    for part in tiles(height, width, tile):
-        for layer, features in encoder(image[..., *part.outer], layers).items():
-            stride = stride_of(layer)
-            if layer not in whole:
-                whole[layer] = features.new_zeros(1, features.shape[1], height // stride, width // stride)
-            rows, columns = _within(features, part.own(stride, height, width))
-            own = features[..., rows, columns]
-            top, left = part.top // stride, part.left // stride
-            whole[layer][..., top : top + own.shape[-2], left : left + own.shape[-1]] = own
-    return whole
+        top, left = tile.top // stride, tile.left // stride
+        whole = F.adaptive_avg_pool2d(term.mask.float(), (height, width))
+        squares = squares * whole[..., top : top + squares.shape[-2], left : left + squares.shape[-1]]
+    return squares.sum() * (term.weight / (features.shape[1] * height * width))
 
 
 @torch.no_grad()
