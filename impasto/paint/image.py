@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -39,7 +39,7 @@ Amount = TypeVar("Amount", float, Tensor)
 
 
 def pull(strength: Amount) -> Amount:
-    """t = 1 − (1 − strength)²: how much of the way to the style. So half the strength looks like half."""
+    """How much of the way to the style: t = 1 − (1 − strength)². So half the strength looks like half."""
     return 1 - (1 - strength) ** 2
 
 
