@@ -6,9 +6,10 @@ from functools import cache
 
 import torch
 
+from impasto.errors import UsageError
 from impasto.features import distances, encoders, statistics
 from impasto.features.encoders import VGG
-from impasto.pixels import geometry, io
+from impasto.pixels import color, geometry, io
 from impasto.types import Image, ImageLike
 
 SIZE = 256
@@ -33,8 +34,9 @@ def style_distances(picture: ImageLike, style: ImageLike, layers: tuple[str, ...
     found, wanted = encoder(_seen(picture, size), layers), encoder(_seen(style, size), layers)
     values = {}
     for layer in layers:
-        target = distances.gaussian([(1.0, statistics.moments(wanted[layer]))])
-        values[layer] = float(distances.w2(statistics.moments(found[layer]), target))
+        # in float64: hundreds of small eigenvalues add up, and float32 would put a picture hundreds from itself
+        target = distances.gaussian([(1.0, statistics.moments(wanted[layer].double()))])
+        values[layer] = float(distances.w2(statistics.moments(found[layer].double()), target))
     return values
 
 
@@ -54,7 +56,51 @@ def content_distance(picture: ImageLike, content: ImageLike, size: int | None = 
     The content is brought to the picture's exact size, so that rounding of a side does not count.
     """
     encoder = _encoder()
-    image = _seen(picture, size)
-    wanted = geometry.resize(_seen(content, size), (image.shape[-2], image.shape[-1]))
-    found = (encoder(each, [CONTENT_LAYER])[CONTENT_LAYER] for each in (image, wanted))
+    found = (encoder(each, [CONTENT_LAYER])[CONTENT_LAYER] for each in _pair(picture, content, size))
     return float(distances.mse(*found))
+
+
+@torch.no_grad()
+def self_similarity_distance(picture: ImageLike, content: ImageLike, size: int | None = SIZE) -> float:
+    """Mean over positions of Σ |D − Dc|, D the cosine distances between features at relu4_2, rows summing to 1; 0 ... 2.
+
+    Kolkin et al., "STROTSS", CVPR 2019, eq. 5: 0 where what lies like what is kept, whatever its colors and strokes. Sizes
+    as in `content_distance`.
+    """
+    encoder = _encoder()
+    found = (statistics.similarity(encoder(each, [CONTENT_LAYER])[CONTENT_LAYER]) for each in _pair(picture, content, size))
+    return float(distances.absolute(*found))
+
+
+@torch.no_grad()
+def color_difference(picture: ImageLike, content: ImageLike, size: int | None = SIZE) -> float:
+    """Mean ΔE*ab = |Lab − Labc| over pixels (CIE 1976), 0 ... about 100; 2.3 is just seen. Sizes as in `content_distance`."""
+    image, wanted = (color.rgb_to_lab(each) for each in _pair(picture, content, size))
+    return float((image - wanted).square().sum(1).sqrt().mean())
+
+
+@torch.no_grad()
+def seam_energy(picture: ImageLike, period: int) -> float:
+    """Mean jump between neighbors across lines every `period` px, over the mean jump elsewhere; 1 where there is no seam.
+
+    At the picture's own size; rows and columns, counted from the top left, each jump the absolute difference over channels.
+
+    Raises:
+        UsageError: a period of less than 2 px, or none that fits into the picture.
+    """
+    image = io.load(picture).image
+    if period < 2 or period >= max(image.shape[-2:]):
+        raise UsageError(f"no border of tiles of {period} px lies in a picture of {image.shape[-1]} x {image.shape[-2]} px")
+    borders, elsewhere = [], []
+    for along in (-1, -2):
+        jumps = image.diff(dim=along).abs().mean(1).transpose(-1, along).flatten(0, -2)
+        at_border = torch.arange(1, jumps.shape[-1] + 1) % period == 0
+        borders.append(jumps[:, at_border].flatten())
+        elsewhere.append(jumps[:, ~at_border].flatten())
+    return float(torch.cat(borders).mean() / torch.cat(elsewhere).mean().clamp(min=1e-12))
+
+
+def _pair(picture: ImageLike, content: ImageLike, size: int | None) -> tuple[Image, Image]:
+    """The picture at `size`, and the content at the picture's exact size then."""
+    image = _seen(picture, size)
+    return image, geometry.resize(_seen(content, size), (image.shape[-2], image.shape[-1]))

@@ -36,7 +36,7 @@ def gaussian(mixture: Weighted) -> Gaussian:
     second = torch.stack([weight * moments.second for weight, moments in mixture]).sum(0)
     covariance = Moments(mean, second).covariance.double()
     values, vectors = torch.linalg.eigh(covariance)
-    kept = values > values[-1].clamp(min=1e-30) * 1e-9
+    kept = values > values[-1].clamp(min=1e-30) * torch.finfo(mean.dtype).eps / 100
     factor = vectors[:, kept] * values[kept].sqrt()
     return Gaussian(mean, covariance.trace().to(mean.dtype), factor.to(mean.dtype))
 
@@ -49,7 +49,8 @@ def w2(value: Moments, target: Gaussian) -> Tensor:
     """
     inner = target.factor.T @ value.covariance @ target.factor
     eigenvalues = torch.linalg.eigvalsh((inner + inner.T) / 2)
-    floor = eigenvalues.detach()[-1].clamp(min=1e-12) * 1e-7
+    # what rounding leaves of zero must not have a gradient without bound. In float32 this adds a little to the distance
+    floor = eigenvalues.detach()[-1].clamp(min=1e-12) * torch.finfo(eigenvalues.dtype).eps
     overlap = eigenvalues.clamp(min=0).add(floor).sqrt().sum() - floor.sqrt() * len(eigenvalues)
     spread = value.covariance.diagonal().sum() + target.trace - 2 * overlap
     squared: Tensor = (value.mean - target.mean).square().sum() + spread

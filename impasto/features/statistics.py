@@ -39,19 +39,28 @@ class Cloud(NamedTuple):
     weight: Float[Tensor, " points"]
 
 
+def wide(tensor: Tensor) -> Tensor:
+    """The tensor in float32, or in float64 where it is that already."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
 def rows(features: Features) -> Float[Tensor, "points channels"]:
-    """Features of one picture as a float32 matrix, a row a position (no copy where the layout is channels-last)."""
+    """Features of one picture as a matrix, a row a position (no copy where the layout is channels-last).
+
+    At least float32: responses in bfloat16 are widened, float64 stays.
+    """
     if features.shape[0] != 1:
         raise ValueError(f"statistics are of one picture, not of a batch of {features.shape[0]}")
-    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).float()
+    return wide(features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]))
 
 
 def spread(weight: Mask | None, features: Features) -> Float[Tensor, " points"]:
     """The weight of each position, summing to 1: the mask averaged down to the features' size."""
     height, width = features.shape[-2:]
+    dtype = torch.promote_types(features.dtype, torch.float32)
     if weight is None:
-        return torch.full((height * width,), 1 / (height * width), device=features.device)
-    shares = F.adaptive_avg_pool2d(weight.float(), (height, width)).flatten()
+        return torch.full((height * width,), 1 / (height * width), device=features.device, dtype=dtype)
+    shares = F.adaptive_avg_pool2d(weight.to(dtype), (height, width)).flatten()
     return shares / shares.sum().clamp(min=1e-12)
 
 
@@ -100,7 +109,7 @@ def cloud(features: Features, weight: Mask | None = None) -> Cloud:
 
 def patches(features: Features, weight: Mask | None = None) -> Cloud:
     """All 3 × 3 patches of the responses as weighted points of 9 C channels (Li & Wand, CVPR 2016, section 3)."""
-    matrix = F.unfold(features.float(), 3)[0].T
+    matrix = F.unfold(wide(features), 3)[0].T
     shares = spread(weight, features).view(features.shape[-2:])[1:-1, 1:-1].flatten()
     return Cloud(matrix, shares / shares.sum().clamp(min=1e-12))
 
@@ -108,9 +117,9 @@ def patches(features: Features, weight: Mask | None = None) -> Cloud:
 def identity(features: Features, weight: Mask | None = None) -> Features:
     """The features themselves, in float32: what content is compared by. A weight w multiplies by √w, so that squares count w."""
     if weight is None:
-        return features.float()
+        return wide(features)
     height, width = features.shape[-2:]
-    return features.float() * F.adaptive_avg_pool2d(weight.float(), (height, width)).sqrt()
+    return wide(features) * F.adaptive_avg_pool2d(weight.float(), (height, width)).sqrt()
 
 
 def similarity(features: Features, weight: Mask | None = None, *, points: int = 1024) -> Float[Tensor, "points points"]:
