@@ -58,9 +58,7 @@ def gradients(options: argparse.Namespace) -> None:
         _, parts = tiled.gradient(image, step)
         everywhere = float((parts - whole).norm() / whole.norm())
         away = float((parts - whole)[inside].norm() / whole[inside].norm())
-        print(
-            f"gradient at 768 px, tiles of 256 px, grid {step}: relative difference {everywhere:.1e}, away from the border {away:.1e}"
-        )
+        print(f"gradient at 768 px, tiles of 256 px, grid {step}: differs by {everywhere:.1e}, away from the border {away:.1e}")
     seams(painting)
 
 

@@ -20,8 +20,8 @@ def choose(device: str = "auto", precision: str = "auto") -> tuple[torch.device,
     """
     try:
         chosen = torch.device(_best_device() if device == "auto" else device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        float(torch.zeros(1, device=chosen).sum())
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         first = str(error).splitlines()[0]
         raise UsageError(f"device {device!r} cannot be used here ({first}); try --device cpu") from error
     if precision == "auto":

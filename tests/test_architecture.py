@@ -26,6 +26,7 @@ RANKS = {
     "fast": 2,
     "metrics": 2,
     "export": 3,
+    "fast.course": 3,
     "fast.data": 3,
     "fast.train": 3,
     "video": 4,

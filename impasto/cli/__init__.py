@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 import impasto
@@ -14,7 +14,6 @@ from impasto.cli import env, image, inspect, report
 app = typer.Typer(
     name="impasto",
     help="Neural style transfer: paint pictures like other pictures.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -22,10 +21,13 @@ app.command("image")(image.image)
 app.command("inspect")(inspect.inspect)
 app.command("env")(env.env)
 
+WrongLine: type[Exception] = typer.BadParameter.__mro__[2]
+"""What all errors of a command line descend from: Click's own, or that of the copy of Click inside newer Typer."""
+
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"impasto {impasto.__version__}")
+        report.out(f"impasto {impasto.__version__}")
         raise typer.Exit
 
 
@@ -41,22 +43,23 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     # --debug counts wherever it stands: people add it at the end of a line that failed
-    debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    report.tracebacks = "--debug" in arguments
+    report.warnings = True
+    arguments = [argument for argument in arguments if argument != "--debug"] or ["--help"]
     report.listen()
     try:
-        code = app(arguments, standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return report.USAGE
-    except (KeyboardInterrupt, click.Abort):
+        code = app(arguments, prog_name="impasto", standalone_mode=False)
+    except WrongLine as error:
+        return report.wrong_line(error)
+    except (KeyboardInterrupt, typer.Abort):
         report.say("impasto: interrupted")
         return report.INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
+        # who read the results has gone; nothing may be written at exit, where it would fail once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return report.FAILED
     except Exception as error:
-        return report.failure(error, debug=debug)
+        return report.failure(error)
     return code if isinstance(code, int) else report.DONE
 
 

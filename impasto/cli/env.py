@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 import impasto
-from impasto.cli import options
+from impasto.cli import options, report
 
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "typer", "openimageio", "onnxruntime")
 
@@ -16,10 +16,7 @@ PACKAGES = ("torch", "numpy", "pillow", "safetensors", "typer", "openimageio", "
 def env(as_json: options.Json = False) -> None:
     """Show versions, device and precision: paste this into a report of a problem."""
     facts = found()
-    if as_json:
-        print(json.dumps(facts))
-    else:
-        print("\n".join(f"{name:12} {value}" for name, value in facts.items()))
+    report.out(json.dumps(facts) if as_json else "\n".join(f"{name:12} {value}" for name, value in facts.items()))
 
 
 def found() -> dict[str, Any]:

@@ -3,82 +3,65 @@
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from impasto.cli import options, report
-from impasto.errors import UsageError
-from impasto.paint.settings import Settings
+from impasto.cli import compare, options, presets, report, reproduce
+from impasto.errors import ImpastoError, PictureError, UsageError
 
 Files = Annotated[list[str], typer.Argument(help="Pictures made by impasto.", metavar="FILE...")]
-Reproduce = Annotated[bool, typer.Option("--reproduce", help="Print the command that makes the picture again.")]
-Compare = Annotated[bool, typer.Option("--compare", help="Compare three pictures: CONTENT STYLE RESULT.")]
+Reproduce = Annotated[bool, options.option("Print the command that makes the picture again.", "--reproduce", panel=None)]
+Compare = Annotated[bool, options.option("Compare three pictures: CONTENT STYLE RESULT.", "--compare", panel=None)]
+Period = Annotated[
+    int, options.option("With --compare: look for seams every so many px.", "--seam-period", panel=None, metavar="PX")
+]
 
 
-def inspect(files: Files, reproduce: Reproduce = False, compare: Compare = False, as_json: options.Json = False) -> int:
+def inspect(
+    files: Files,
+    reproduce: Reproduce = False,
+    compare: Compare = False,
+    seam_period: Period = 512,
+    as_json: options.Json = False,
+) -> int:
     """Show the recipe that a picture carries, or compare a result with its content and style."""
+    if reproduce and compare:
+        raise UsageError("--reproduce and --compare are two different things: give one of them")
     if compare:
-        return _compare(files, as_json)
-    from impasto.pixels import recipe
-
+        return _compare(files, seam_period, as_json)
     code = report.DONE
     for file in files:
-        found = recipe.read(file)
-        if found is None:
-            report.say(f"impasto: {file} carries no recipe")
+        try:
+            report.out(_command(file, as_json) if reproduce else _recipe(file, as_json))
+        except ImpastoError as error:
+            if len(files) == 1:
+                raise
+            report.failure(error, file)
             code = report.FAILED
-        elif reproduce:
-            print(command(found, file))
-        else:
-            print(json.dumps({"file": file, **found}) if as_json else json.dumps(found, indent=2))
     return code
 
 
-def command(recipe: Mapping[str, Any], output: str) -> str:
-    """The command that makes a picture with this recipe again.
-
-    Raises:
-        UsageError: the recipe does not name the files that it was made from.
-    """
-    content = recipe.get("content", {}).get("source")
-    sources = [style.get("source") for style in recipe.get("styles", [])]
-    if not content or not sources or not all(sources):
-        raise UsageError(f"{output} was not made from files: its recipe does not name content and styles")
-    words = ["impasto", "image", content]
-    for style in recipe["styles"]:
-        words += ["--style", style["source"] if len(sources) == 1 else f"{style['source']}:{style['weight']!r}"]
-    words += flags(Settings.from_dict(recipe["settings"]))
-    return shlex.join([*words, "-o", str(Path(output).with_stem(Path(output).stem + "-again"))])
+def _command(file: str, as_json: bool) -> str:
+    line = reproduce.command(presets.read(file), file)
+    return json.dumps({"file": file, "command": line}) if as_json else line
 
 
-def flags(settings: Settings) -> list[str]:
-    """The flags that give these settings; those at their defaults left out."""
-    words = []
-    for name, value in settings.as_dict().items():
-        if value != Settings().as_dict()[name]:
-            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            words += [f"--{name.replace('_', '-')}", text]
-    return words
+def _recipe(file: str, as_json: bool) -> str:
+    from impasto.pixels import recipe
+
+    found = recipe.read(file)
+    if found is None:
+        raise PictureError(f"{file} carries no recipe: it was not made by impasto, or another program has saved it since")
+    return json.dumps({"file": file, **found}) if as_json else json.dumps(found, indent=2)
 
 
-def _compare(files: list[str], as_json: bool) -> int:
+def _compare(files: list[str], period: int, as_json: bool) -> int:
     if len(files) != 3:
         raise UsageError(f"--compare takes three pictures, CONTENT STYLE RESULT, not {len(files)}")
-    from impasto import metrics
-
+    if period < 2:
+        raise UsageError(f"--seam-period {period} px: 2 px at least")
     content, style, result = files
-    facts = {
-        "style_distance": metrics.style_distance(result, style),
-        "style_distance_of_content": metrics.style_distance(content, style),
-        "content_distance": metrics.content_distance(result, content),
-        "content_distance_of_style": metrics.content_distance(style, content),
-    }
-    if as_json:
-        print(json.dumps(facts))
-    else:
-        print("\n".join(f"{name:28} {value:10.1f}" for name, value in facts.items()))
+    facts = compare.facts(content, style, result, period)
+    report.out(json.dumps(facts) if as_json else compare.table(facts))
     return report.DONE

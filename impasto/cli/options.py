@@ -1,113 +1,256 @@
-"""Each option of the command, defined once, and what users write in them."""
+"""Each option of the command, defined once; what a verb gets of them; and --config, a file of options."""
 
 from __future__ import annotations
 
-import re
+import difflib
+import functools
+import inspect
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
+from impasto.cli import words
 from impasto.errors import UsageError
 from impasto.paint.settings import Settings
 
 DEFAULTS = Settings()
-DEFAULT_STYLE_LAYERS = ",".join(DEFAULTS.style_layers)
-DEFAULT_STYLE_LAYER_WEIGHTS = ",".join(f"{value:g}" for value in DEFAULTS.style_layer_weights)
-DEFAULT_CONTENT_LAYERS = ",".join(DEFAULTS.content_layers)
-STYLE, OUTPUT, PAINTING, MACHINE = "Style", "Output", "Painting (expert)", "Machine"
+STYLE, REGIONS, OUTPUT, PAINTING, MACHINE = "Style", "Regions", "Output", "Painting (expert)", "Machine"
 
 
-def option(text: str, *names: str, panel: str = STYLE, metavar: str | None = None) -> typer.models.OptionInfo:
-    """An option of the command in its panel of the help."""
-    found: typer.models.OptionInfo = typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar)
+def option(
+    text: str, *names: str, panel: str | None = STYLE, metavar: str | None = None, default: bool = True, **more: Any
+) -> typer.models.OptionInfo:
+    """An option of the command in its panel of the help. `default`: whether the help shows its default."""
+    found: typer.models.OptionInfo = typer.Option(
+        *names, help=text, rich_help_panel=panel, metavar=metavar, show_default=default, **more
+    )
     return found
 
 
-Styles = Annotated[list[str], option("A picture to paint like; repeat to mix.", "--style", "-s", metavar="FILE[:WEIGHT]")]
-Output = Annotated[str, option("Where to: a file, a folder, a template with {stem}, or -.", "--output", "-o", panel=OUTPUT)]
+Styles = Annotated[
+    list[str],
+    option(
+        "A picture to paint like, or a folder; repeat to mix. PLACE is a mask's name.",
+        "--style",
+        "-s",
+        metavar="[PLACE=]FILE[:WEIGHT]",
+        default=False,
+    ),
+]
+Each = Annotated[bool, option("Paint every style by itself instead of mixing them.", "--each")]
+Recipe = Annotated[
+    str, option("Take settings and styles from a picture made by impasto.", "--recipe", metavar="FILE", default=False)
+]
+Sweep = Annotated[
+    list[str],
+    option(
+        "One picture for each value of a setting, and a contact sheet; repeat for a grid: strength=0.3,0.6,0.9.",
+        "--sweep",
+        metavar="SETTING=VALUES",
+        default=False,
+    ),
+]
+
+Masks = Annotated[
+    list[str],
+    option(
+        "Where in the photograph: white is there. keep: leave it as it is; strength: how much style; color: where colors "
+        "are preserved; another name is the place of a --style.",
+        "--mask",
+        panel=REGIONS,
+        metavar="NAME=FILE",
+        default=False,
+    ),
+]
+ContentMap = Annotated[
+    str,
+    option(
+        "The photograph's regions by color; needs --style-map.", "--content-map", panel=REGIONS, metavar="FILE", default=False
+    ),
+]
+StyleMaps = Annotated[
+    list[str],
+    option(
+        "A style's regions in the same colors; one for each style.", "--style-map", panel=REGIONS, metavar="FILE", default=False
+    ),
+]
+Regions = Annotated[
+    str, option("Find so many regions and pair them: auto:4.", "--regions", panel=REGIONS, metavar="auto:N", default=False)
+]
+ShowRegions = Annotated[
+    str,
+    option("Draw the regions and their pairing to this file.", "--show-regions", panel=REGIONS, metavar="FILE", default=False),
+]
+
+Output = Annotated[
+    str,
+    option(
+        "Where to: a file, a folder/, a name with {stem}, {style}, {value}, or - for stdout.",
+        "--output",
+        "-o",
+        panel=OUTPUT,
+        metavar="FILE",
+    ),
+]
 Force = Annotated[bool, option("Replace files that exist.", "--force", "-f", panel=OUTPUT)]
+Resume = Annotated[
+    bool,
+    option(
+        "Go on where Ctrl-C or SIGTERM stopped it. Done already: exit 0. Nothing to go on with: exit 2; in a batch, begin it.",
+        "--resume",
+        panel=OUTPUT,
+    ),
+]
 Json = Annotated[bool, option("Print one JSON object a result instead of its path.", "--json", panel=OUTPUT)]
 Quiet = Annotated[bool, option("No progress, no messages but errors.", "--quiet", "-q", panel=OUTPUT)]
 Preview = Annotated[
-    str, option("Write the picture so far to this file while working.", "--preview", panel=OUTPUT, metavar="FILE")
+    str,
+    option("Write the picture so far to this file while working.", "--preview", panel=OUTPUT, metavar="FILE", default=False),
 ]
 Bits = Annotated[int, option("Bits a channel of the result: 8, 16 or 32; 0 keeps the content's.", "--bits", panel=OUTPUT)]
 
-Size = Annotated[str, option("Long edge in px, WIDTHxHEIGHT, or full.", "--size", metavar="N|WxH|full")]
-Quality = Annotated[str, option("How long to work.", "--quality", metavar="draft|good|best")]
-Strength = Annotated[float, option("How much style: 0 leaves the photograph, 1 is all of it.", "--strength")]
-StyleScale = Annotated[float, option("Size of the strokes, against the style picture as a whole.", "--style-scale")]
-Time = Annotated[str, option("Be done in this time, start included: 60s, 5m.", "--time", metavar="TIME")]
-Seed = Annotated[int, option("Start of the random numbers.", "--seed")]
-
-Steps = Annotated[str, option("Steps altogether, or SIZE:STEPS,SIZE:STEPS.", "--steps", panel=PAINTING)]
-StyleLoss = Annotated[str, option("How style is compared: w2, gram, swd, nn, patch.", "--style-loss", panel=PAINTING)]
-ContentLoss = Annotated[str, option("How content is compared: features, similarity.", "--content-loss", panel=PAINTING)]
-StyleWeight = Annotated[float, option("Weight of style.", "--style-weight", panel=PAINTING)]
-ContentWeight = Annotated[float, option("Weight of content.", "--content-weight", panel=PAINTING)]
-TvWeight = Annotated[float, option("Weight of smoothness (total variation).", "--tv-weight", panel=PAINTING)]
-StyleLayers = Annotated[str, option("Layers that style is compared at.", "--style-layers", panel=PAINTING)]
-StyleLayerWeights = Annotated[str, option("Their shares.", "--style-layer-weights", panel=PAINTING)]
-ContentLayers = Annotated[str, option("Layers that content is compared at.", "--content-layers", panel=PAINTING)]
-Init = Annotated[str, option("Start from: content, noise, gray, style, or a picture.", "--init", panel=PAINTING)]
-Optimizer = Annotated[str, option("lbfgs or adam.", "--optimizer", panel=PAINTING)]
-StepSize = Annotated[float, option("Adam's step.", "--step-size", panel=PAINTING)]
-Pooling = Annotated[str, option("max, average or l2.", "--pooling", panel=PAINTING)]
-Encoder = Annotated[str, option("vgg16, or a VGG's .safetensors or .pth.", "--encoder", panel=PAINTING)]
-
-Device = Annotated[str, option("auto, cpu, cuda, cuda:1, mps.", "--device", panel=MACHINE)]
-Precision = Annotated[str, option("auto, fp32 or bf16.", "--precision", panel=MACHINE)]
-
-
-class StyleWord(NamedTuple):
-    """What --style says."""
-
-    source: str
-    weight: float
+SETTINGS: dict[str, typer.models.OptionInfo] = {
+    "size": option("Long edge in px, WIDTHxHEIGHT, or full.", metavar="N|WxH|full"),
+    "quality": option("How long to work.", metavar="draft|good|best"),
+    "strength": option("How much style: 0 leaves the photograph, 1 is all of it."),
+    "style_scale": option("Size of the strokes, against the style picture as a whole."),
+    "preserve_color": option("Keep the photograph's colors.", metavar="off|luminance|match|histogram"),
+    "time": option("Be done in this time, start included: 60s, 5m.", metavar="TIME"),
+    "seed": option("Start of the random numbers."),
+    "steps": option("Steps altogether, or SIZE:STEPS,SIZE:STEPS.", panel=PAINTING),
+    "style_loss": option("How style is compared: w2, gram, swd, nn, patch.", panel=PAINTING),
+    "content_loss": option("How content is compared: features, similarity.", panel=PAINTING),
+    "style_weight": option("Weight of style.", panel=PAINTING),
+    "content_weight": option("Weight of content.", panel=PAINTING),
+    "tv_weight": option("Weight of smoothness (total variation).", panel=PAINTING),
+    "style_layers": option("Layers that style is compared at.", panel=PAINTING),
+    "style_layer_weights": option("Their shares.", panel=PAINTING),
+    "content_layers": option("Layers that content is compared at.", panel=PAINTING),
+    "init": option("Start from: content, noise, gray, style, or a picture.", panel=PAINTING),
+    "optimizer": option("lbfgs or adam.", panel=PAINTING),
+    "step_size": option("Adam's step.", panel=PAINTING),
+    "pooling": option("max, average or l2.", panel=PAINTING),
+    "encoder": option("vgg16, or a VGG's .safetensors or .pth.", panel=PAINTING),
+    "device": option("auto, cpu, cuda, cuda:1, mps.", panel=MACHINE),
+    "precision": option("auto, fp32 or bf16.", panel=MACHINE),
+    "max_memory": option("Work in tiles where more would be needed: 2GB.", panel=MACHINE, metavar="SIZE"),
+}
+"""The flag of each setting, named like it, with its default. A new field of `Settings` is given its line here."""
 
 
-def parse_style(text: str) -> StyleWord:
-    """Read "a.jpg" -> ("a.jpg", 1), "a.jpg:0.7" -> ("a.jpg", 0.7); a file whose name ends like a weight is taken as a file.
-
-    Raises:
-        UsageError: no source.
-    """
-    match = re.fullmatch(r"(.+):(\d*\.?\d+)", text)
-    if match is None or Path(text).exists():
-        if not text:
-            raise UsageError("--style is empty: give a picture")
-        return StyleWord(text, 1.0)
-    return StyleWord(match[1], float(match[2]))
+def _configure(context: typer.Context, file: str) -> str:
+    if file:
+        context.default_map = {**(context.default_map or {}), **configured(file, context.command.params)}
+    return file
 
 
-def parse_time(text: str) -> float:
-    """Read "60", "60s", "5m", "1h" -> seconds; "" -> 0.
-
-    Raises:
-        UsageError: anything else, and less than a second.
-    """
-    if not text:
-        return 0.0
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h|)", text.strip())
-    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0
-    if seconds < 1:
-        raise UsageError(f"time {text!r} is not a time of at least a second, like 60s or 5m")
-    return seconds
-
-
-def parse_list(text: str) -> tuple[str, ...]:
-    """Read "relu1_1, relu2_1" -> ("relu1_1", "relu2_1")."""
-    return tuple(word for word in re.split(r"[,\s]+", text) if word)
+Config = Annotated[
+    str,
+    option(
+        "Take options from a TOML file; those on the line win.",
+        "--config",
+        panel=OUTPUT,
+        metavar="FILE",
+        default=False,
+        is_eager=True,
+        callback=_configure,
+    ),
+]
 
 
-def parse_numbers(text: str, what: str) -> tuple[float, ...]:
-    """Read "256,64" -> (256.0, 64.0).
+def configured(file: str, parameters: list[Any]) -> dict[str, Any]:
+    """Options in a TOML file, named like flags (`style-scale = 2`, `style = ["a.jpg:0.7", "b.jpg"]`), as Click's default map.
 
     Raises:
-        UsageError: something that is not a number.
+        UsageError: the file cannot be read, is not TOML, or holds what is not an option of the verb.
     """
     try:
-        return tuple(float(word) for word in parse_list(text))
-    except ValueError as error:
-        raise UsageError(f"{what} {text!r} is not a list of numbers") from error
+        found = tomllib.loads(Path(file).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--config {file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    known = {name.removeprefix("--"): each for each in parameters for name in each.opts if name.startswith("--")}
+    chosen = {}
+    for name, value in found.items():
+        flag = name.replace("_", "-")
+        if flag not in known or flag in ("config", "help"):
+            close = difflib.get_close_matches(flag, known, 1)
+            raise UsageError(f"{file}: {name} is not an option" + (f"; is {close[0]} meant?" if close else ""))
+        chosen[known[flag].name] = _text(value, known[flag].multiple)
+    return chosen
+
+
+def _text(value: object, several: bool) -> object:
+    """A TOML value as if it stood on the line: text, or texts for what may be repeated. Switches stay true or false."""
+    if several:
+        return [str(each) for each in (value if isinstance(value, list) else [value])]
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return value if isinstance(value, bool) else str(value)
+
+
+def takes_settings(verb: Callable[..., int]) -> Callable[..., int]:
+    """Give a verb the flag of every setting. Those that were `said` come to it in `chosen`, as `Settings` has them."""
+    signature = inspect.signature(verb, eval_str=True)
+    named = inspect.Parameter.KEYWORD_ONLY
+    own = [parameter.replace(kind=named) for name, parameter in signature.parameters.items() if name != "chosen"]
+    flags = [
+        inspect.Parameter(name, named, default=_default(name), annotation=_annotation(name))
+        for name in SETTINGS
+        if hasattr(DEFAULTS, name)
+    ]
+    context = inspect.Parameter("context", named, annotation=typer.Context)
+
+    @functools.wraps(verb)
+    def run(*, context: typer.Context, **values: Any) -> int:
+        given = {flag.name: values.pop(flag.name) for flag in flags}
+        return verb(**values, chosen={name: setting(name, value) for name, value in given.items() if said(context, name)})
+
+    run.__signature__ = signature.replace(parameters=[context, *own, *flags])  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in [context, *own, *flags]}
+    return run
+
+
+def said(context: typer.Context, name: str) -> bool:
+    """Whether an option was given, on the line or in --config, rather than left at its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def flag(name: str) -> str:
+    """The flag of a setting: style_scale -> --style-scale."""
+    return "--" + name.replace("_", "-")
+
+
+def _annotation(name: str) -> Any:
+    """A setting's flag for Typer; times and lists are written as text."""
+    default, info = getattr(DEFAULTS, name), SETTINGS[name]
+    info = option(
+        str(info.help), flag(name), panel=str(info.rich_help_panel), metavar=info.metavar, default=bool(_default(name) != "")
+    )
+    return Annotated[type(default) if type(default) in (int, float) and name != "time" else str, info]
+
+
+def _default(name: str) -> Any:
+    default = getattr(DEFAULTS, name)
+    if name == "time":
+        return ""
+    return words.listed(default) if isinstance(default, tuple) else default
+
+
+def setting(name: str, value: Any) -> Any:
+    """What users write for a setting, as `Settings` has it.
+
+    Raises:
+        UsageError: not a number where one must be, or not a time.
+    """
+    default = getattr(DEFAULTS, name)
+    if name == "time":
+        return words.parse_time(value)
+    if isinstance(default, tuple):
+        return words.parse_numbers(value, flag(name)) if isinstance(default[0], float) else words.parse_list(value)
+    if isinstance(default, int | float):
+        return words.parse_number(value, type(default), flag(name))
+    return str(value)

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from impasto.errors import PaintingError
 from impasto.features.statistics import Cloud, Moments
 
 Weighted = Sequence[tuple[float, Moments]]
@@ -31,13 +32,21 @@ def gaussian(mixture: Weighted) -> Gaussian:
     """The normal distribution of several styles' features together: their raw moments mixed by weight.
 
     Averaging covariances instead would lose what sets the styles' means apart.
+
+    Raises:
+        PaintingError: features that are not numbers.
     """
     mean = torch.stack([weight * moments.mean for weight, moments in mixture]).sum(0)
     second = torch.stack([weight * moments.second for weight, moments in mixture]).sum(0)
     covariance = Moments(mean, second).covariance.double()
+    if not torch.isfinite(covariance).all():
+        raise PaintingError(
+            "the style's features are not numbers: the encoder overflows; try --precision fp32, or another encoder"
+        )
     values, vectors = torch.linalg.eigh(covariance)
     kept = values > values[-1].clamp(min=1e-30) * torch.finfo(mean.dtype).eps / 100
-    factor = vectors[:, kept] * values[kept].sqrt()
+    kept[-1] = True  # a flat style has no spread, but its factor a column
+    factor = vectors[:, kept] * values[kept].clamp(min=0).sqrt()
     return Gaussian(mean, covariance.trace().to(mean.dtype), factor.to(mean.dtype))
 
 
@@ -48,13 +57,19 @@ def w2(value: Moments, target: Gaussian) -> Tensor:
     only eigenvalues are needed, whose gradient has no terms of eigenvalue gaps, and S is as narrow as the style's rank.
     """
     inner = target.factor.T @ value.covariance @ target.factor
-    eigenvalues = torch.linalg.eigvalsh((inner + inner.T) / 2)
-    # what rounding leaves of zero must not have a gradient without bound. In float32 this adds a little to the distance
-    floor = eigenvalues.detach()[-1].clamp(min=1e-12) * torch.finfo(eigenvalues.dtype).eps
-    overlap = eigenvalues.clamp(min=0).add(floor).sqrt().sum() - floor.sqrt() * len(eigenvalues)
-    spread = value.covariance.diagonal().sum() + target.trace - 2 * overlap
+    if not torch.isfinite(inner).all():
+        return inner.sum() * torch.nan  # the caller's to see; eigenvalues of it cannot be had
+    spread = value.covariance.diagonal().sum() + target.trace - 2 * _sum_of_roots(inner)
     squared: Tensor = (value.mean - target.mean).square().sum() + spread
     return squared / len(target.mean)
+
+
+def _sum_of_roots(matrix: Tensor) -> Tensor:
+    """Σ √λ of a positive matrix, as Σ λ / √(λ + ε λmax): within rounding of the root, with a finite slope at 0."""
+    eigenvalues = torch.linalg.eigvalsh((matrix + matrix.T) / 2).clamp(min=0)
+    floor = eigenvalues.detach()[-1].clamp(min=1e-12) * torch.finfo(matrix.dtype).eps
+    roots: Tensor = eigenvalues * (eigenvalues + floor).rsqrt()
+    return roots.sum()
 
 
 def mixed_gram(mixture: Sequence[tuple[float, Tensor]]) -> Tensor:
@@ -84,10 +99,15 @@ DIRECTIONS, QUANTILES = 64, 1024
 
 def quantiles(cloud: Cloud, directions: Tensor, count: int) -> Float[Tensor, "count directions"]:
     """Projections on each direction at `count` evenly spaced quantiles of the weighted points (midpoints, linear between)."""
-    projections, order = (cloud.points @ directions).sort(0)
-    weight = cloud.weight[order]
+    counting = cloud.weight > 0  # the others would be knots of the interpolation
+    points, weights = (cloud.points[counting], cloud.weight[counting]) if counting.any() else cloud
+    if len(points) == 1:
+        return (points @ directions).expand(count, -1)
+    projections, order = (points @ directions).sort(0)
+    weight = weights[order]
     level = weight.cumsum(0) - weight / 2
-    wanted = ((torch.arange(count, device=level.device) + 0.5) / count).expand(level.shape[1], -1).contiguous()
+    middles = (torch.arange(count, device=level.device, dtype=level.dtype) + 0.5) / count
+    wanted = middles.expand(level.shape[1], -1).contiguous()
     right = torch.searchsorted(level.T.contiguous(), wanted).clamp(1, len(level) - 1).T
     low, high = level.gather(0, right - 1), level.gather(0, right)
     share = ((wanted.T - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
@@ -108,6 +128,8 @@ def sampled(mixture: Sequence[tuple[float, Cloud]], *, points: int = 4096) -> Cl
         count = min(len(chosen), max(1, round(points * weight)))
         kept.append(chosen[torch.linspace(0, len(chosen) - 1, count, device=chosen.device).round().long()])
     together = torch.cat(kept)
+    if len(together) == 0:
+        raise PaintingError("nothing of the styles counts: they are transparent, or their masks are empty")
     return Cloud(together, torch.full((len(together),), 1 / len(together), device=together.device))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,13 +18,14 @@ from impasto.types import Features, Image
 
 POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "max": lambda x: F.max_pool2d(x, 2),
-    "average": lambda x: 2.0 * F.avg_pool2d(x, 2),
-    "l2": lambda x: 0.78 * F.lp_pool2d(x, 2.0, 2),
+    "average": lambda x: 1.55 * F.avg_pool2d(x, 2),
+    "l2": lambda x: 0.68 * F.lp_pool2d(x, 2.0, 2),
 }
 """Pooling by 2. Average and L2 are rescaled so that responses keep the size they have under max, which the network was
-trained with (Gatys et al. 2016 do not rescale)."""
+trained with (Gatys et al. 2016 do not rescale): the factors keep relu5_1 of VGG-16 as large on photographs and paintings."""
 
 TORCHVISION_MEAN, TORCHVISION_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PADDINGS = ("edge", "circular", "circular-x")
 MIN_SIDE = 16
 """The smallest side that an encoder takes, px: four poolings must leave something."""
 
@@ -53,6 +55,8 @@ class VGG(nn.Module):
         super().__init__()
         if pooling not in POOLINGS:
             raise UsageError(f"pooling {pooling!r} is not one of {', '.join(POOLINGS)}")
+        if padding not in PADDINGS:
+            raise UsageError(f"padding {padding!r} is not one of {', '.join(PADDINGS)}")
         self.name, self.pooling, self.padding = name, pooling, padding
         self.plan = plan(state)
         for layer, key in self.plan:
@@ -133,7 +137,8 @@ def plan(state: Mapping[str, Tensor]) -> list[tuple[str, str | None]]:
     Raises:
         WeightsError: not the convolutions of a VGG.
     """
-    indices = sorted(int(key.split(".")[1]) for key in state if key.startswith("features.") and key.endswith(".weight"))
+    found = (re.fullmatch(r"features\.(0|[1-9]\d*)\.weight", key) for key in state)
+    indices = sorted(int(match[1]) for match in found if match)
     layers: list[tuple[str, str | None]] = []
     block, number, channels = 1, 0, 3
     for position, index in enumerate(indices):
@@ -164,7 +169,7 @@ def load_vgg(path: Path, **options: Any) -> VGG:
         raise WeightsError(f"{path} is not an encoder but a {passport.get('kind', 'file of an unknown kind')}")
     try:
         if not all(torch.isfinite(tensor).all() for tensor in state.values()):
-            raise WeightsError(f"{path} is damaged: it holds values that are not numbers")
+            raise WeightsError("damaged: it holds values that are not numbers")
         return VGG(
             state,
             mean=passport.get("mean", TORCHVISION_MEAN),

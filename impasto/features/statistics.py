@@ -109,6 +109,9 @@ def cloud(features: Features, weight: Mask | None = None) -> Cloud:
 
 def patches(features: Features, weight: Mask | None = None) -> Cloud:
     """All 3 × 3 patches of the responses as weighted points of 9 C channels (Li & Wand, CVPR 2016, section 3)."""
+    height, width = features.shape[-2:]
+    if min(height, width) < 3:  # the deepest layers of the smallest pictures
+        features = F.pad(features, (0, max(0, 3 - width), 0, max(0, 3 - height)), "replicate")
     matrix = F.unfold(wide(features), 3)[0].T
     shares = spread(weight, features).view(features.shape[-2:])[1:-1, 1:-1].flatten()
     return Cloud(matrix, shares / shares.sum().clamp(min=1e-12))
@@ -129,7 +132,9 @@ def similarity(features: Features, weight: Mask | None = None, *, points: int = 
     a regular grid of at most `points` positions is taken, so that content and image are compared at the same ones.
     """
     height, width = features.shape[-2:]
-    stride = max(1, int((height * width / points) ** 0.5 + 0.999))
+    stride = 1
+    while -(-height // stride) * -(-width // stride) > points:
+        stride += 1
     matrix = F.normalize(rows(features[..., ::stride, ::stride]), dim=1, eps=1e-6)
     distances = 1 - matrix @ matrix.T
     return distances / distances.sum(1, keepdim=True).clamp(min=1e-6)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,10 +52,11 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
         raise WeightsError(f"no weight file at {path}")
     tensors, passport = _read_torch(path) if path.suffix in {".pth", ".pt"} else _read_safetensors(path)
-    if passport.get("format", FORMAT) > FORMAT:
-        raise WeightsError(
-            f"{path} was written by a newer impasto (format {passport['format']}, this one reads {FORMAT}): upgrade"
-        )
+    version = passport.get("format", FORMAT)
+    if not isinstance(version, int):
+        raise WeightsError(f"{path} has a passport of the format {version!r}, which is not a number")
+    if version > FORMAT:
+        raise WeightsError(f"{path} was written by a newer impasto (format {version}, this one reads {FORMAT}): upgrade")
     if "sha256" in passport and passport["sha256"] != digest(tensors):
         raise WeightsError(f"{path} is damaged: its weights do not match the SHA-256 in its passport; get the file again")
     return tensors, passport
@@ -78,7 +78,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+    except Exception as error:  # whatever the unpickler stumbles over in bytes that were never a checkpoint
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{path} is not a readable checkpoint of plain weights: {first}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

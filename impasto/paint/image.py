@@ -79,8 +79,8 @@ class Painting:
         self.encoder = encoders.load(settings.encoder, pooling=settings.pooling).precision(dtype).to(self.device)
         self.encoder.check([*settings.style_layers, *settings.content_layers])
         self.full = geometry.fit(content.image, geometry.parse_size(settings.size)).to(self.device)
-        pictures.check_sizes(self.full, self.styles)
         self.alpha = self._whole(content.alpha)
+        pictures.check(self.full, self.alpha, self.styles)
         self.regions = list(regions) or [Region("", None, tuple((index, None) for index in range(len(self.styles))))]
         self.keep, self.strength_mask, self.color_mask = map(self._whole, (keep, strength_mask, color_mask))
         self.styles = [self._recolored(style) for style in self.styles]
@@ -91,7 +91,7 @@ class Painting:
         self.deadline = deadline - once - per_pixel * height * width
         self.levels = self._plan()
         self.state = optimize.State()
-        self.canvas = optimize.Picture(self._begin(start))
+        self.canvas = optimize.Picture(self._begin(start), self.shape)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -120,7 +120,10 @@ class Painting:
         cap = memory.parse(self.settings.max_memory)
         if cap == math.inf:
             return levels
-        return [memory.limited(level, *geometry.sizes(height, width, level.size), self.encoder.dtype, cap) for level in levels]
+        levels = [memory.limited(level, *geometry.sizes(height, width, level.size), self.encoder.dtype, cap) for level in levels]
+        if any(level.tile for level in levels):
+            tiled.check(self.settings)
+        return levels
 
     def plan(self) -> str:
         """What will be done, in one line."""
@@ -240,11 +243,17 @@ class Painting:
         """
         image = self.full
         if self.settings.strength > 0 and self.state.made:
-            image = self._composed(geometry.resize(self.canvas.render().detach().clamp(0, 1), self.shape))
+            image = self._composed(geometry.resize(self._iterate().clamp(0, 1), self.shape))
         if not torch.isfinite(image).all():
             raise PaintingError("the picture holds values that are not numbers: try --precision fp32, or lower weights")
         alpha = None if self.alpha is None else self.alpha.cpu()
         return Stylized(self.content.with_image(image.cpu(), alpha), self.recipe())
+
+    def _iterate(self) -> Image:
+        """What is on the canvas; with Adam the average of iterates, as the level would end with."""
+        if self.state.average:
+            return self.state.average[0] / self.state.average_weight
+        return self.canvas.render().detach()
 
     def _composed(self, image: Image) -> Image:
         """The painted picture with what is to stay of the content: colors, kept places, what lies under transparency."""
@@ -276,7 +285,9 @@ class Painting:
     def _identity(self) -> dict[str, Any]:
         """What makes this work this work, for a state to be compared with."""
         masks = [mask for mask in (self.keep, self.strength_mask, self.color_mask) if mask is not None]
-        masks += [region.mask for region in self.regions if region.mask is not None]
+        masks += [
+            mask for region in self.regions for mask in (region.mask, *(own for _, own in region.sources)) if mask is not None
+        ]
         settings = replace(self.settings, time=0.0).as_dict()
         return {
             "content": digest(self.content),

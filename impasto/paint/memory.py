@@ -13,7 +13,7 @@ BASE = 0.5e9
 """Bytes of Python, torch and the encoder's weights."""
 PER_PIXEL = {torch.float32: 2600, torch.bfloat16: 1900}
 """Bytes that the encoder's forward and backward pass keeps for a pixel."""
-IMAGES = 10
+IMAGES = 11
 """Pictures of float32 kept beside L-BFGS's history: the image, its gradient, the content, directions."""
 CONTENT = 32
 """Bytes a pixel of the content's own features (relu4_2: 512 channels at 1/64 of the pixels, float32)."""

@@ -14,16 +14,19 @@ from torch.nn import functional as F
 
 from impasto.errors import PaintingError
 from impasto.paint.settings import Settings
+from impasto.pixels import geometry
 from impasto.types import Image, Step
 
 HISTORY = 20
 """Past steps that L-BFGS keeps to estimate curvature; fewer where memory is short."""
 BETAS = (0.8, 0.9)
 """Adam's decay rates. The gradient has no noise, so a shorter memory than the usual (0.9, 0.999) goes down faster."""
+REACH = 0.05
+"""The longest step of L-BFGS: root mean square of the change, pixels being 0 ... 1."""
 AVERAGE = 0.9
 """Decay of the average of iterates that Adam's jitter is smoothed by."""
 PLATEAU_WINDOW, PLATEAU_GAIN = 10, 0.004
-"""A size is done when the loss fell by less than this share over this many steps."""
+"""A size is done when the loss fell by no more than this share over this many steps."""
 MAX_RESCUES = 3
 
 
@@ -64,16 +67,14 @@ class Canvas(Protocol):
 
 
 class Picture:
-    """A canvas of plain pixels."""
+    """A canvas of plain pixels; `full` is the height and width that levels are made smaller from."""
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, full: tuple[int, int] | None = None) -> None:
         self.pixels = _leaf(image)
-        self.shape = (image.shape[-2], image.shape[-1])
+        self.full = full or (image.shape[-2], image.shape[-1])
 
     def resize(self, size: int) -> None:
-        height, width = self.shape
-        factor = size / max(height, width)
-        shape = (max(1, round(height * factor)), max(1, round(width * factor)))
+        shape = geometry.sizes(*self.full, size)
         if shape != tuple(self.pixels.shape[-2:]):
             self.pixels = _leaf(F.interpolate(self.pixels.detach(), shape, mode="bicubic").clamp(0, 1))
 
@@ -177,21 +178,21 @@ def steps(
                 eta=_eta(levels, state, pace.second, deadline),
                 size=(image.shape[-2], image.shape[-1]),
             )
-        _leave(canvas, state)
+        _leave(canvas, state, settings)
         total = done + sum(following.steps for following in levels[state.level :])
 
 
 def _done(state: State, settings: Settings) -> bool:
-    """Whether the level may end before its steps: on a plateau, unless the steps were asked for by number."""
-    return not settings.steps and plateau(state.losses)
+    """Whether the level ends before its steps: on a plateau, unless the steps were asked for by number; or lost for good."""
+    return state.rescues > MAX_RESCUES or (not settings.steps and plateau(state.losses))
 
 
 def plateau(losses: Sequence[float]) -> bool:
-    """Whether the loss fell by less than 0.4 % over the last ten steps."""
+    """Whether the loss fell by no more than 0.4 % over the last ten steps."""
     if len(losses) <= PLATEAU_WINDOW:
         return False
     before, now = losses[-PLATEAU_WINDOW - 1], min(losses[-PLATEAU_WINDOW:])
-    return before - now < PLATEAU_GAIN * abs(before)
+    return before - now <= PLATEAU_GAIN * abs(before)
 
 
 def _eta(levels: Sequence[Level], state: State, second: float, deadline: float) -> float:
@@ -218,11 +219,11 @@ def _enter(canvas: Canvas, level: Level, state: State, settings: Settings) -> No
     state.made.append([level.size, 0])
 
 
-def new_optimizer(parameters: list[Tensor], settings: Settings, history: int) -> torch.optim.Optimizer:
-    """L-BFGS taking one step at a time without line search, or Adam."""
+def new_optimizer(parameters: list[Tensor], settings: Settings, history: int, damping: float = 1.0) -> torch.optim.Optimizer:
+    """L-BFGS taking one step at a time without line search, its steps multiplied by `damping`; or Adam."""
     if settings.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=settings.step_size, betas=BETAS)
-    return torch.optim.LBFGS(parameters, max_iter=1, history_size=history, tolerance_grad=-1, tolerance_change=-1)
+    return torch.optim.LBFGS(parameters, lr=damping, max_iter=1, history_size=history, tolerance_grad=-1, tolerance_change=-1)
 
 
 def _adam_moments(optimizer: torch.optim.Optimizer | None) -> list[tuple[Any, Tensor, Tensor]]:
@@ -249,24 +250,40 @@ def _advance(canvas: Canvas, objective: Objective, state: State, settings: Setti
         found.update(losses)
         return losses["total"]
 
-    # where memory is short there is none for a picture to fall back on
-    kept = [parameter.detach().clone() for parameter in parameters] if level.history == HISTORY else []
+    kept = [parameter.detach().clone() for parameter in parameters]
     if settings.optimizer == "adam":
         for group in optimizer.param_groups:
             # depends on the steps made, not on those planned: so a picture cut short can be made again
             group["lr"] = settings.step_size / math.sqrt(1 + state.index / 5)
     optimizer.step(closure)  # type: ignore[arg-type]  # torch's own stubs say float; its optimizers take tensors
+    if settings.optimizer == "lbfgs":
+        _shorten(optimizer, parameters, kept)
     loss = float(found["total"])
-    if not math.isfinite(loss) or (state.losses and loss > 2 * state.losses[0] + 1e-6):
+    # Adam finds its way back by itself
+    if not math.isfinite(loss) or (settings.optimizer == "lbfgs" and state.losses and loss > 2 * max(state.losses)):
         _rescue(canvas, state.best or kept, state, settings, level, loss)
     else:
-        if loss <= min(state.losses, default=math.inf):
+        # where memory is short there is none for a picture to fall back on
+        if level.history == HISTORY and loss <= min(state.losses, default=math.inf):
             state.best = kept
         state.losses.append(loss)
         _average(canvas, state, settings)
     state.index += 1
     state.made[-1][1] = state.index
     return {name: float(value) for name, value in found.items()}
+
+
+@torch.no_grad()
+def _shorten(optimizer: torch.optim.Optimizer, parameters: list[Tensor], kept: list[Tensor]) -> None:
+    """Keep a step of L-BFGS within `REACH`: its first guesses of curvature, from tiny steps over kinks, can be far off."""
+    count = sum(parameter.numel() for parameter in parameters)
+    squares = sum(float((parameter - before).square().sum()) for parameter, before in zip(parameters, kept, strict=True))
+    length = math.sqrt(squares / count)
+    if length > REACH:
+        factor = REACH / length
+        for parameter, before in zip(parameters, kept, strict=True):
+            parameter.copy_(torch.lerp(before, parameter, factor))
+        optimizer.state[parameters[0]]["t"] *= factor  # the step that the next estimate of curvature is taken over
 
 
 def _average(canvas: Canvas, state: State, settings: Settings) -> None:
@@ -281,21 +298,28 @@ def _average(canvas: Canvas, state: State, settings: Settings) -> None:
 
 
 def _rescue(canvas: Canvas, back: list[Tensor], state: State, settings: Settings, level: Level, loss: float) -> None:
+    """Back to the best parameters and on with half the step; given up after three times, as an error if nothing ever held."""
     state.rescues += 1
-    if state.rescues > MAX_RESCUES:
-        raise PaintingError(
-            f"the loss is {loss:g} and does not come down: a weight is too large "
-            f"(style {settings.style_weight:g}, content {settings.content_weight:g}, smoothness {settings.tv_weight:g}); "
-            "lower it, or try --optimizer adam --precision fp32"
-        )
+    if state.rescues > MAX_RESCUES and not state.losses:
+        raise _lost(loss, settings)
     with torch.no_grad():
         for parameter, value in zip(canvas.parameters(), back or canvas.parameters(), strict=True):
             parameter.copy_(value.nan_to_num(0.5).clamp(0, 1))
-    state.optimizer = new_optimizer(canvas.parameters(), settings, level.history)
+    state.optimizer = new_optimizer(canvas.parameters(), settings, level.history, 0.5**state.rescues)
 
 
-def _leave(canvas: Canvas, state: State) -> None:
+def _lost(loss: float, settings: Settings) -> PaintingError:
+    return PaintingError(
+        f"the loss is {loss:g} whatever is done: a weight is too large (style {settings.style_weight:g}, "
+        f"content {settings.content_weight:g}, smoothness {settings.tv_weight:g}), or the encoder overflows; "
+        "lower it, or try --precision fp32"
+    )
+
+
+def _leave(canvas: Canvas, state: State, settings: Settings) -> None:
     """End a level: the averaged iterate where there is one, within bounds."""
+    if not state.losses:
+        raise _lost(math.nan, settings)
     if state.average:
         with torch.no_grad():
             for parameter, value in zip(canvas.parameters(), state.average, strict=True):

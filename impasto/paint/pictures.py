@@ -19,7 +19,7 @@ from impasto.errors import PaintingError, UnfitPicture, UsageError
 from impasto.features.encoders import MIN_SIDE
 from impasto.pixels import io
 from impasto.pixels.io import Picture
-from impasto.types import Image, ImageLike
+from impasto.types import Image, ImageLike, Mask
 
 FLAT = 0.01
 """A picture whose values deviate by less than this from their mean shows nothing."""
@@ -89,19 +89,45 @@ def as_styles(styles: ImageLike | Sequence[ImageLike | tuple[ImageLike, float]])
 
 
 def normalized(styles: Sequence[Style]) -> list[Style]:
+    """The styles with weights that add up to 1.
+
+    Raises:
+        UsageError: no style, or weights that are not positive.
+    """
     if not styles:
         raise UsageError("no style was given")
-    total = sum(style.weight for style in styles)
-    if min(style.weight for style in styles) < 0 or not 0 < total < math.inf:
-        raise UsageError(f"style weights must be positive, got {', '.join(f'{style.weight:g}' for style in styles)}")
-    return [replace(style, weight=style.weight / total) for style in styles]
+    found = shares([style.weight for style in styles])
+    return [replace(style, weight=share) for style, share in zip(styles, found, strict=True)]
 
 
-def check_sizes(full: Image, styles: Sequence[Style]) -> None:
-    for what, image in [("the result", full), *[(f"style {style.name or 'picture'}", style.picture.image) for style in styles]]:
+def shares(weights: Sequence[float]) -> list[float]:
+    """The weights over their sum, adding up to exactly 1, so that the shares in a recipe give the same shares again.
+
+    Where rounding stands in the way they are rounded to multiples of 2^-40, whose sums are exact.
+
+    Raises:
+        UsageError: weights that are not positive.
+    """
+    total = sum(weights)
+    if min(weights) < 0 or not 0 < total < math.inf:
+        raise UsageError(f"style weights must be positive, got {', '.join(f'{weight:g}' for weight in weights)}")
+    found = [weight / total for weight in weights]
+    if sum(found) != 1:
+        found = [max(1 if share else 0, round(share * 2**40)) / 2**40 for share in found]
+        largest = found.index(max(found))
+        found[largest] = 1 - sum(found[:largest] + found[largest + 1 :])
+    return found
+
+
+def check(full: Image, alpha: Mask | None, styles: Sequence[Style]) -> None:
+    """Refuse pictures too small for the encoder, or of which nothing shows."""
+    named = [(f"style {style.name or 'picture'}", style.picture.image, style.picture.alpha) for style in styles]
+    for what, image, opacity in [("the result", full, alpha), *named]:
         height, width = image.shape[-2:]
         if min(height, width) < MIN_SIDE:
             raise UnfitPicture(f"{what} is {width} x {height} px: {MIN_SIDE} px a side at least; give a larger --size or picture")
+        if opacity is not None and float(opacity.max()) < 1 / 255:
+            raise UnfitPicture(f"{what} is transparent everywhere: there is nothing to see")
 
 
 def noise(init: str, shape: torch.Size, seed: int, styles: Sequence[Image]) -> Image:

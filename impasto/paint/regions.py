@@ -11,9 +11,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -48,21 +46,6 @@ class Region(NamedTuple):
     """1 x 1 x height x width, soft; None: everywhere."""
     sources: tuple[tuple[int, Mask | None], ...]
     """Index of a style, and which of its pixels count: 1 x 1 x height x width; None: all."""
-
-
-def parse_place(text: str) -> tuple[str | None, str]:
-    """Read "sky=a.jpg" -> ("sky", "a.jpg"), "a.jpg" -> (None, "a.jpg"). A file whose name has the sign is taken as a file.
-
-    Raises:
-        UsageError: a place without a source.
-    """
-    match = re.fullmatch(r"([A-Za-z_][\w-]*)=(.*)", text)
-    # a weight may follow: "x=y.jpg:0.7"
-    if match is None or Path(text).exists() or Path(re.sub(r":\d*\.?\d+$", "", text)).exists():
-        return None, text
-    if not match[2]:
-        raise UsageError(f"{text!r} names a place and no picture: give {match[1]}=FILE")
-    return match[1], match[2]
 
 
 def shares(regions: Sequence[Region]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -64,6 +65,7 @@ class Settings:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
+        self._check_types()
         for name, value, low, high in (
             ("strength", self.strength, 0, 1),
             ("time", self.time, 0, 1e7),
@@ -83,11 +85,27 @@ class Settings:
         ):
             if choice not in choices:
                 raise UsageError(f"{name} {choice!r} is not one of {', '.join(choices)}")
+        if not -(2**63) <= self.seed < 2**63:
+            raise UsageError(f"seed {self.seed} is not a whole number of 64 bits")
+        self._check_layers()
+        parse_steps(self.steps)
+
+    def _check_types(self) -> None:
+        """Each value is of its default's type: a text, a number, a tuple of texts or of numbers."""
+        for field in fields(self):
+            value, default = getattr(self, field.name), field.default
+            values, like = (value, default[0]) if isinstance(default, tuple) and isinstance(value, tuple) else ((value,), default)
+            kinds = (int, float) if isinstance(like, float) else (type(like),)
+            if any(not isinstance(each, kinds) or isinstance(each, bool) for each in values):
+                raise UsageError(f"{field.name} {value!r} is not of the kind of {default!r}")
+
+    def _check_layers(self) -> None:
+        if not self.style_layers or not self.content_layers:
+            raise UsageError("style_layers and content_layers must name at least one layer each")
         if len(self.style_layer_weights) != len(self.style_layers):
             raise UsageError(f"{len(self.style_layer_weights)} style layer weights for {len(self.style_layers)} style layers")
-        if min(self.style_layer_weights, default=0) < 0 or not sum(self.style_layer_weights) > 0:
-            raise UsageError("style layer weights must be positive numbers")
-        parse_steps(self.steps)
+        if min(self.style_layer_weights) < 0 or not 0 < sum(self.style_layer_weights) < math.inf:
+            raise UsageError(f"style_layer_weights {self.style_layer_weights} are not positive numbers")
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as a recipe keeps them: tuples as lists."""
@@ -113,7 +131,8 @@ def parse_steps(text: str) -> int | dict[int, int] | None:
         return None
     if re.fullmatch(r"[1-9]\d{0,6}", text):
         return int(text)
-    if re.fullmatch(r"\d+:\d+(,\d+:\d+)*", text):
-        pairs = (pair.split(":") for pair in text.split(","))
-        return {int(size): int(count) for size, count in pairs}
-    raise UsageError(f"steps {text!r} is neither a number nor SIZE:STEPS,SIZE:STEPS")
+    if re.fullmatch(r"[1-9]\d*:[1-9]\d*(,[1-9]\d*:[1-9]\d*)*", text):
+        pairs = [pair.split(":") for pair in text.split(",")]
+        if len({size for size, _ in pairs}) == len(pairs):
+            return {int(size): int(count) for size, count in pairs}
+    raise UsageError(f"steps {text!r} is neither a number nor SIZE:STEPS,SIZE:STEPS, each size once")

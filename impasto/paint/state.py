@@ -81,7 +81,7 @@ def load(path: Path, canvas: Canvas, levels: list[Level], settings: Settings, id
         for index, parameter in enumerate(canvas.parameters()):
             parameter.copy_(tensors[f"parameter.{index}"])
     if state.level < len(levels):
-        state.optimizer = new_optimizer(canvas.parameters(), settings, levels[state.level].history)
+        state.optimizer = new_optimizer(canvas.parameters(), settings, levels[state.level].history, 0.5**state.rescues)
         for index, parameter in enumerate(canvas.parameters()):
             slot = _gather(f"optimizer.{index}", tensors, passport["numbers"], device)
             if slot:

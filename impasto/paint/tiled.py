@@ -9,7 +9,7 @@ with a random roll too, but with each tile's own Gram matrix.)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -23,12 +23,11 @@ from impasto.features import distances, statistics
 from impasto.features.encoders import VGG
 from impasto.features.statistics import Moments
 from impasto.paint.objective import Term, summed
+from impasto.paint.settings import Settings
 from impasto.types import Features, Image, Mask
 
 STRIDE = 16
 """Pixels a position at relu5_x stands for: tiles start at multiples of it."""
-MARGIN = 80
-"""Pixels that a tile looks beyond its border: relu5_1 of VGG-16 sees 66."""
 
 
 class Tile(NamedTuple):
@@ -51,12 +50,25 @@ class Tile(NamedTuple):
         )
 
 
-def tiles(height: int, width: int, size: int, offset: tuple[int, int] = (0, 0)) -> Iterator[Tile]:
-    """The tiles of a picture: squares of `size` px, their grid moved by `offset`; both multiples of 16."""
+def margin(encoder: VGG, layers: Iterable[str]) -> int:
+    """Pixels that a tile must look beyond its border, a multiple of 16: relu5_1 of VGG-16 sees 73, so 80."""
+    wanted = set(layers) - {"input"}
+    reach, stride, deepest = 0, 1, 0
+    for layer, key in encoder.plan:
+        reach += stride
+        if key is None:
+            stride *= 2
+        if layer in wanted:
+            deepest = reach
+    return -(-deepest // STRIDE) * STRIDE
+
+
+def tiles(height: int, width: int, size: int, border: int, offset: tuple[int, int] = (0, 0)) -> Iterator[Tile]:
+    """The tiles of a picture: squares of `size` px that look `border` px beyond, their grid moved by `offset`."""
     for top, bottom in _cuts(height, size, offset[0]):
         for left, right in _cuts(width, size, offset[1]):
-            rows = slice(max(0, top - MARGIN), min(height, bottom + MARGIN))
-            columns = slice(max(0, left - MARGIN), min(width, right + MARGIN))
+            rows = slice(max(0, top - border), min(height, bottom + border))
+            columns = slice(max(0, left - border), min(width, right + border))
             yield Tile(top, bottom, left, right, (rows, columns))
 
 
@@ -66,6 +78,15 @@ def _cuts(length: int, size: int, offset: int) -> list[tuple[int, int]]:
     if len(borders) > 2 and borders[-1] - borders[-2] < STRIDE:
         del borders[-2]
     return list(pairwise(borders))
+
+
+def check(settings: Settings) -> None:
+    """Raise UsageError for losses that are not sums over positions."""
+    if settings.style_loss not in ("w2", "gram") or settings.content_loss != "features":
+        raise UsageError(
+            "bounded memory needs --style-loss w2 or gram and --content-loss features, which add up over tiles, "
+            f"not {settings.style_loss} and {settings.content_loss}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +100,6 @@ class TiledObjective:
     """What terms on features themselves compare with, tile by tile: their targets are not kept, for they are large."""
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        for term in self.terms:
-            if term.statistic not in (statistics.moments, statistics.gram, statistics.identity):
-                raise UsageError("bounded memory needs --style-loss w2 or gram and --content-loss features: others do not add up")
-
     def gradient(self, image: Image, step: int = 0) -> tuple[dict[str, Tensor], Image]:
         """Each term's loss and "total", and the gradient of the total with respect to the image.
 
@@ -93,7 +109,8 @@ class TiledObjective:
         height, width = image.shape[-2:]
         random = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         down, right = (torch.randint(self.tile // STRIDE, (2,), generator=random) * STRIDE).tolist()
-        grid = list(tiles(height, width, self.tile, (down, right)))
+        border = margin(self.encoder, (term.layer for term in self.terms))
+        grid = list(tiles(height, width, self.tile, border, (down, right)))
         style = [term for term in self.terms if term.statistic in (statistics.moments, statistics.gram)]
         content = [term for term in self.terms if term.statistic is statistics.identity and term.layer != "input"]
         losses, pulls = self._style(image, grid, style)
@@ -213,5 +230,5 @@ def own_content(features: Features, wanted: Features, tile: Tile, term: Term, im
 def moments(encoder: VGG, image: Image, layers: Sequence[str], mask: Mask | None, tile: int) -> dict[str, Moments]:
     """Moments of each layer over the whole picture, computed over tiles."""
     terms = [Term("", layer, 1.0, statistics.moments, distances.w2, None, mask) for layer in layers]
-    grid = list(tiles(image.shape[-2], image.shape[-1], tile))
+    grid = list(tiles(image.shape[-2], image.shape[-1], tile, margin(encoder, layers)))
     return dict(zip(layers, TiledObjective(encoder, terms, tile)._moments(image, grid, terms), strict=True))

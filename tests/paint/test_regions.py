@@ -48,33 +48,6 @@ def total(found):
     return sum(region.mask for region in found)
 
 
-# --- places -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "read"),
-    [
-        ("sky=a.jpg", ("sky", "a.jpg")),
-        ("_s-2=b=c.jpg:0.5", ("_s-2", "b=c.jpg:0.5")),
-        ("a.jpg", (None, "a.jpg")),
-        ("2x=a.jpg", (None, "2x=a.jpg")),
-        ("dir/x=a.jpg", (None, "dir/x=a.jpg")),
-        ("=a.jpg", (None, "=a.jpg")),
-    ],
-)
-def test_places(text, read):
-    assert regions.parse_place(text) == read
-
-
-def test_a_file_named_like_a_place_is_a_file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sky=a.jpg").touch()
-    assert regions.parse_place("sky=a.jpg") == (None, "sky=a.jpg")
-    assert regions.parse_place("sky=a.jpg:0.7") == (None, "sky=a.jpg:0.7")
-    with pytest.raises(UsageError, match="sky=FILE"):
-        regions.parse_place("sky=")
-
-
 # --- masks --------------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,263 @@
+"""Doing jobs: one picture or many, going on where it stopped, keeping what is there."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.cli import jobs, options, places, report
+from impasto.cli.jobs import STDIN, Job, Plan
+from impasto.cli.places import Places
+from impasto.cli.shelf import Shelf
+from impasto.errors import ImpastoError, OutputError, OutputExists, PictureError, UsageError
+from impasto.paint.settings import Settings
+
+if TYPE_CHECKING:
+    from impasto.paint.image import Painting
+
+PREVIEW_SECONDS = 2.0
+STOPPING = "stopping after this step and saving what there is (once more: give it up at once)"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How results are to be written and told of."""
+
+    force: bool = False
+    resume: bool = False
+    preview: str = ""
+    bits: int | None = None
+    as_json: bool = False
+    quiet: bool = False
+    places: Places = field(default_factory=Places)
+
+
+def run(plan: Plan, settings: Settings, wishes: Wishes) -> int:
+    """Do the jobs that are not done yet, one after the other; returns the exit code.
+
+    Raises:
+        ImpastoError: something is wrong that can be known before any work, or the only job failed.
+        KeyboardInterrupt: it was interrupted, and what there was is saved.
+    """
+    from impasto.cli import contact
+
+    report.warnings = not wishes.quiet
+    if wishes.force and wishes.resume:
+        raise UsageError("--resume goes on and --force begins again: give one of them")
+    left = replace(plan, jobs=tuple(job for job in plan.jobs if not _is_there(job, plan.batch, wishes)))
+    code, made = _make_all(left, settings, wishes) if left.jobs else (report.DONE, 0)
+    for file, group in plan.sheets.items():
+        contact.write(file, group, wishes, anew=made > 0)
+    return code
+
+
+def _is_there(job: Job, batch: bool, wishes: Wishes) -> bool:
+    """Whether a picture is finished and to be left alone, which is said."""
+    if wishes.force or job.unfinished or not (batch or wishes.resume) or not job.there:
+        return False
+    if wishes.resume:
+        report.result(job.output, {**_facts(job), "finished": True}, as_json=wishes.as_json)
+    else:
+        report.say(f"{job.output} is there already, left as it is (--force makes it again)", quiet=wishes.quiet)
+    return True
+
+
+def _make_all(plan: Plan, settings: Settings, wishes: Wishes) -> tuple[int, int]:
+    """Make pictures; in a batch one that fails does not stop the rest. Returns the exit code and how many were made."""
+    shelf = Shelf()
+    changed = [_changed(settings, job) for job in plan.jobs]
+    check(plan, changed, wishes, shelf)
+    failed, count = 0, len(plan.jobs)
+    for position, (job, chosen) in enumerate(zip(plan.jobs, changed, strict=True)):
+        try:
+            _make(job, chosen, wishes, shelf, _deadline(settings, position, count), plan.batch)
+        except Exception as error:
+            if not plan.batch:
+                raise
+            failed += 1
+            report.failure(error, job.content)
+    if failed:
+        report.say(f"impasto: {failed} of {count} failed")
+    return report.FAILED if failed else report.DONE, count - failed
+
+
+def _changed(settings: Settings, job: Job) -> Settings:
+    """The settings of one job of a sweep."""
+    for name in job.swept:
+        if name not in options.SETTINGS:
+            raise UsageError(f"--sweep {name}: that is not a setting; settings are {', '.join(options.SETTINGS)}")
+    return replace(settings, **{name: options.setting(name, value) for name, value in job.swept.items()})
+
+
+def check(plan: Plan, settings: Sequence[Settings], wishes: Wishes, shelf: Shelf) -> None:
+    """Find out before any work, and before anything is written, what would go wrong for every picture.
+
+    Raises:
+        ImpastoError: settings, styles, masks or outputs that cannot be.
+    """
+    if wishes.resume and plan.jobs[0].output == STDIN:
+        raise UsageError("--resume needs a file: nothing is kept of a picture that goes to stdout")
+    if wishes.places.show and len(plan.jobs) > 1:
+        raise UsageError("--show-regions draws the regions of one picture: give one content, and no --each or --sweep")
+    if plan.batch:
+        for chosen in dict.fromkeys(settings):
+            _check_settings(chosen)
+    for source in dict.fromkeys(word.source for job in plan.jobs for word in job.styles):
+        shelf.open(source)
+    for source in [*wishes.places.masks.values(), *wishes.places.style_maps, wishes.places.content_map]:
+        if source:
+            shelf.open(source)
+    _check_outputs(plan, wishes)
+
+
+def _check_settings(settings: Settings) -> None:
+    """What `Settings` itself does not know: names of losses, layers and devices."""
+    from impasto import device
+    from impasto.features import encoders
+    from impasto.paint import memory, objective
+    from impasto.pixels import geometry
+
+    geometry.parse_size(settings.size)
+    memory.parse(settings.max_memory)
+    objective.style_loss(settings.style_loss)
+    device.choose(settings.device, settings.precision)
+    encoder = encoders.load(settings.encoder, pooling=settings.pooling)
+    encoder.check([*settings.style_layers, *settings.content_layers])
+
+
+def _check_outputs(plan: Plan, wishes: Wishes) -> None:
+    from impasto.cli import contact
+    from impasto.pixels import io
+
+    if plan.batch:
+        for job in plan.jobs:
+            jobs.make_folder(job.output)
+    for job in plan.jobs:
+        io.check_output(job.output, wishes.force or job.unfinished, wishes.bits)
+        if wishes.resume and not plan.batch and not job.unfinished:
+            raise UsageError(f"there is nothing to go on with: neither {job.output} nor {job.state}; leave --resume out")
+    for sheet in plan.sheets:
+        io.check_output(sheet, wishes.force or contact.is_sheet(sheet))
+    for drawn in filter(None, [wishes.preview, wishes.places.show]):
+        io.check_output(drawn, force=True)
+        _check_ours(drawn, wishes.force)
+
+
+def _check_ours(file: str, force: bool) -> None:
+    """Previews are replaced all the time, so they must not stand where a picture of the user's own does."""
+    from impasto.pixels import recipe
+
+    try:
+        ours = not Path(file).exists() or recipe.read(file) is not None
+    except PictureError:
+        ours = False
+    if not (ours or force):
+        raise OutputExists(f"{file} exists already and was not made by impasto: --force replaces it")
+
+
+def _deadline(settings: Settings, position: int, count: int) -> float:
+    """By when a picture must be written: the time is shared evenly by those that are left."""
+    if not settings.time:
+        return math.inf
+    now = time.monotonic()
+    return now + (report.BEGUN + settings.time - now) / (count - position)
+
+
+def _make(job: Job, settings: Settings, wishes: Wishes, shelf: Shelf, deadline: float, batch: bool) -> None:
+    """Paint the picture of a job and write it; interrupted, what there is of it and the state.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
+    begun = time.monotonic()
+    if job.unfinished and not wishes.resume and not wishes.force:
+        raise OutputExists(f"{job.output} is unfinished: --resume goes on with it, --force begins again")
+    painting = prepare(job, settings, wishes, shelf, deadline)
+    if job.unfinished and wishes.resume and job.state:
+        _go_on(painting, job.state, batch)
+    with report.deferred("" if wishes.quiet else STOPPING) as stop:
+        report.say(f"{job.content}: {painting.plan()}" if batch else painting.plan(), quiet=wishes.quiet)
+        finished = _work(painting, wishes, stop)
+        if not finished and job.state:
+            _keep_state(painting, job.state)
+        stylized = painting.result()
+        path = stylized.save(job.output, bits=wishes.bits, force=wishes.force or job.unfinished)
+        if finished and job.state:
+            job.state.unlink(missing_ok=True)
+        facts = {"finished": finished, "seconds": round(time.monotonic() - begun, 2)}
+        report.result(path, {**_facts(job), **facts, "steps": stylized.recipe["settings"]["steps"]}, as_json=wishes.as_json)
+    if stop.wanted:
+        if job.unfinished:
+            report.say(f"{path} is unfinished, --resume goes on with it", quiet=wishes.quiet)
+        raise KeyboardInterrupt
+
+
+def _facts(job: Job) -> dict[str, Any]:
+    return {"content": job.content, "styles": [word.source for word in job.styles], **({"swept": job.swept} if job.swept else {})}
+
+
+def prepare(job: Job, settings: Settings, wishes: Wishes, shelf: Shelf, deadline: float) -> Painting:
+    """The painting of a job, with all that its recipe says of it."""
+    from impasto.paint.image import Painting
+
+    picture, names = shelf.open(job.content)
+    styles = shelf.styles(job.styles)
+    arguments, more = places.arrange(wishes.places, picture, job.styles, styles, shelf)
+    if wishes.places.show:
+        _show(wishes.places.show, picture, styles, arguments["regions"], wishes)
+    bits = {} if wishes.bits is None else {"bits": wishes.bits}
+    return Painting(picture, styles, settings, deadline=deadline, names={"content": names, **more, **bits}, **arguments)
+
+
+def _show(file: str, content: Any, styles: Sequence[Any], found: Sequence[Any], wishes: Wishes) -> None:
+    """Draw the regions and their pairing."""
+    import impasto
+    from impasto.paint import pairing
+    from impasto.pixels import io
+
+    drawn = pairing.show(content.image, [style.picture.image for style in styles], found)
+    io.save(io.load(drawn), file, recipe={"version": impasto.__version__, "verb": "regions"}, force=True)
+    report.say(f"regions drawn to {file}", quiet=wishes.quiet)
+
+
+def _go_on(painting: Painting, state: Path, batch: bool) -> None:
+    try:
+        painting.load_state(state)
+    except UsageError as error:
+        if not batch:
+            raise
+        raise OutputError(str(error)) from error  # of this picture alone, not of the whole command
+
+
+def _keep_state(painting: Painting, state: Path) -> None:
+    """The state goes first: a picture without one counts as finished."""
+    try:
+        painting.save_state(state)
+    except ImpastoError as error:
+        report.say(f"impasto: {report.one_line(error)}; the picture can be saved but not gone on with")
+
+
+def _work(painting: Painting, wishes: Wishes, stop: report.Stop) -> bool:
+    """Take the steps, with a bar and previews; whether they were all made."""
+    preview, written = wishes.preview, time.monotonic()
+    for _ in report.progress(painting.steps(), quiet=wishes.quiet):
+        if stop.wanted:
+            return False
+        if preview and time.monotonic() - written > PREVIEW_SECONDS:
+            preview = _preview(painting, preview)
+            written = time.monotonic()
+    return True
+
+
+def _preview(painting: Painting, file: str) -> str:
+    """Write a preview; "" once that fails, for the work is worth more than its preview."""
+    try:
+        painting.result().save(file, force=True)
+        return file
+    except ImpastoError as error:
+        report.say(f"impasto: no more previews: {report.one_line(error)}")
+        return ""

@@ -1,0 +1,106 @@
+"""Settings and styles taken over from the recipe of another picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import impasto
+from impasto.cli import report
+from impasto.cli.words import StyleWord
+from impasto.errors import PictureError, UsageError
+from impasto.paint.settings import Settings
+
+VERB = "image"
+PACING = ("size", "quality", "steps", "time")
+"""Settings that decide on the steps: when one is given anew, those that a recipe counted no longer fit."""
+
+
+def settings(file: str, chosen: Mapping[str, Any]) -> tuple[Settings, list[StyleWord]]:
+    """What was chosen, and for the rest what the recipe in a file says, or the defaults; and the recipe's styles.
+
+    Raises:
+        UsageError: a wrong setting, or a recipe of another verb.
+        PictureError: a file without a recipe, or with a damaged one.
+    """
+    if not file:
+        return Settings(**chosen), []
+    recipe = read(file)
+    old = known(recipe, file)
+    if old.get("size") == "full" or not chosen.keys().isdisjoint(PACING):
+        old.pop("steps", None)
+    return combined(old, chosen, file), styles(recipe, file)
+
+
+def read(file: str) -> dict[str, Any]:
+    """The recipe in a picture, of this verb.
+
+    Raises:
+        UsageError: it was made by another verb.
+        PictureError: there is no recipe, or the file cannot be read.
+    """
+    from impasto.pixels import recipe as recipes
+
+    found = recipes.read(file)
+    if found is None:
+        raise PictureError(f"{file} carries no recipe: it was not made by impasto, or another program has saved it since")
+    verb = found.get("verb")
+    if verb != VERB:
+        raise UsageError(
+            f"{file} was made by impasto {found.get('version', '?')} as {verb!r}: this version, {impasto.__version__}, "
+            f"can repeat what `impasto {VERB}` made"
+        )
+    return found
+
+
+def known(recipe: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """A recipe's settings, without those that this version does not know, of which a warning is given.
+
+    Raises:
+        PictureError: it has none.
+    """
+    found = recipe.get("settings")
+    if not isinstance(found, dict):
+        raise PictureError(f"the recipe in {file} is damaged: it has no settings")
+    names = {field.name for field in fields(Settings)}
+    foreign = sorted(found.keys() - names)
+    if foreign:
+        report.say(
+            f"impasto: {file} was made by impasto {recipe.get('version', '?')}; this version, {impasto.__version__}, does not "
+            f"know {', '.join(foreign)}, so the result will differ"
+        )
+    return {name: value for name, value in found.items() if name in names}
+
+
+def combined(old: Mapping[str, Any], chosen: Mapping[str, Any], file: str) -> Settings:
+    """A recipe's settings with those chosen in their place.
+
+    Raises:
+        UsageError: a wrong setting was chosen.
+        PictureError: the recipe is damaged.
+    """
+    try:
+        base = Settings.from_dict(old)
+    except (UsageError, TypeError) as error:
+        raise PictureError(f"the recipe in {file} is damaged: {error}") from error
+    return Settings.from_dict({**base.as_dict(), **chosen})
+
+
+def styles(recipe: Mapping[str, Any], file: str) -> list[StyleWord]:
+    """A recipe's styles, with their weights and places.
+
+    Raises:
+        PictureError: the recipe does not name them.
+    """
+    found = recipe.get("styles") or []
+    try:
+        names = recipe.get("places") or [""] * len(found)
+        words = [
+            StyleWord(str(style["source"]), float(style["weight"]), str(place)) for style, place in zip(found, names, strict=True)
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise PictureError(f"the recipe in {file} is damaged: its styles cannot be read") from error
+    if not words or not all(word.source not in ("", "-") for word in words):
+        raise PictureError(f"the recipe in {file} does not name its styles: they were not files")
+    return words

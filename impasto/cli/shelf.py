@@ -1,0 +1,69 @@
+"""Pictures opened by a command: stdin once, and of files the last few, for a batch paints with the same ones again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from impasto.cli.jobs import STDIN
+from impasto.cli.words import StyleWord
+from impasto.errors import UsageError
+
+if TYPE_CHECKING:
+    from impasto.paint.pictures import Style
+    from impasto.pixels.io import Picture
+    from impasto.types import Mask
+
+KEPT = 8
+"""Files that are kept open in memory: a photograph of 12 megapixels takes 150 MB."""
+
+
+class Shelf:
+    """Opens pictures by name, with what the recipe says of them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Picture, dict[str, str]]] = {}
+
+    def open(self, source: str) -> tuple[Picture, dict[str, str]]:
+        """The picture, and its name and SHA-256.
+
+        Raises:
+            PictureError: it cannot be read.
+            UsageError: it is to come from stdin, and that is a terminal.
+        """
+        from impasto.paint.pictures import opened
+
+        if source in self._kept:
+            self._kept[source] = self._kept.pop(source)  # the one used last goes last
+            return self._kept[source]
+        if source == STDIN and sys.stdin.isatty():
+            raise UsageError("a picture is to come from stdin, which is a terminal: redirect it from a file")
+        self._kept[source] = opened(source)
+        for name in [name for name in self._kept if name != STDIN][:-KEPT]:
+            del self._kept[name]
+        return self._kept[source]
+
+    def styles(self, mix: Sequence[StyleWord]) -> list[Style]:
+        """Styles as the engine takes them.
+
+        Raises:
+            PictureError: one cannot be read.
+        """
+        from impasto.paint.pictures import Style
+
+        found = []
+        for word in mix:
+            picture, names = self.open(word.source)
+            found.append(Style(picture, word.weight, names["source"], names["sha256"]))
+        return found
+
+    def mask(self, source: str) -> Mask:
+        """A picture as a mask: how light it is, times its alpha.
+
+        Raises:
+            PictureError: it cannot be read.
+        """
+        picture, _ = self.open(source)
+        gray = picture.image.mean(1, keepdim=True)
+        return gray if picture.alpha is None else gray * picture.alpha
