@@ -36,14 +36,14 @@ def main() -> None:
             seconds = time.perf_counter() - start
             result.save(options.out / f"{strength:g}-{size}.jpg", force=True)
             smallest = result if smallest is None else smallest
-            far, near = metrics.style_distance(result.image, style), metrics.content_distance(result.image, content)
+            far = metrics.style_distance(result.image, style)
+            near = metrics.content_distance(result.image, content)
             differs = metrics.color_difference(result.image, smallest.image)
             print(f"strength {strength:g} at {size:4} px: style {far:6.0f}  content {near:6.0f}", end="  ")
             print(f"ΔE {differs:5.2f} from the smallest  {seconds:.0f} s", flush=True)
         if first is not None:
-            print(
-                f"    ΔE between the two strengths at the smallest size: {metrics.color_difference(smallest.image, first.image):.2f}"
-            )
+            between = metrics.color_difference(smallest.image, first.image)
+            print(f"    ΔE between the two strengths at the smallest size: {between:.2f}")
         first = smallest
 
 
