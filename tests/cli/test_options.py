@@ -104,7 +104,7 @@ def test_config_that_is_missing(impasto, tmp_path):
 def test_styles_in_config(impasto, place, engine):
     (place / "c.toml").write_text('style = "style.png:3"\n')
     assert impasto("image", "photo.png", "-o", "o.png", "--config", "c.toml").code == 0
-    assert [(style.name, style.weight) for style in engine.begun[0].styles] == [("style.png", 1.0)]
+    assert [(style.name, style.weight) for style in engine.begun[0].styles] == [("style.png", 3.0)]
 
 
 @pytest.mark.parametrize(
