@@ -10,7 +10,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def choose(device: str = "auto", precision: str = "auto") -> tuple[torch.device, torch.dtype]:
-    """The device ("auto": CUDA, else Apple's MPS, else the CPU) and the precision of the encoder's convolutions on it.
+    """The device ("auto": CUDA, else the CPU; Apple's "mps" is untried) and the precision of the encoder's convolutions on it.
 
     "auto" takes bfloat16 where the hardware multiplies in it (a CPU with AVX-512 bf16 or AMX: half the time; a CUDA GPU
     from Ampere on), float32 elsewhere. Statistics and losses are always computed in float32.
@@ -34,7 +34,8 @@ def choose(device: str = "auto", precision: str = "auto") -> tuple[torch.device,
 def _best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    # Apple's MPS has to be asked for: nothing here was ever run on it
+    return "cpu"
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

@@ -17,7 +17,7 @@ def test_what_is_asked_for_is_chosen(name, dtype):
 
 def test_auto_takes_what_there_is():
     chosen, dtype = device.choose()
-    assert chosen.type == ("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    assert chosen.type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert dtype == (torch.bfloat16 if device.multiplies_bfloat16(chosen) else torch.float32)
 
 

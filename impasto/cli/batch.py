@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,8 @@ from impasto.paint.settings import Settings
 if TYPE_CHECKING:
     from impasto.paint.image import Painting
 
-PREVIEW_SECONDS = 2.0
+PREVIEW_SECONDS, PREVIEW_SHARE = 2.0, 10
+"""Previews are written this many seconds apart, and at least so many times as long as one takes."""
 STOPPING = "stopping after this step and saving what there is (once more: give it up at once)"
 
 
@@ -136,6 +138,7 @@ def _check_outputs(plan: Plan, wishes: Wishes) -> None:
     if plan.batch:
         for job in plan.jobs:
             jobs.make_folder(job.output)
+    _check_inputs(plan, wishes)
     for job in plan.jobs:
         io.check_output(job.output, wishes.force or job.unfinished, wishes.bits)
         if wishes.resume and not plan.batch and not job.unfinished:
@@ -145,6 +148,26 @@ def _check_outputs(plan: Plan, wishes: Wishes) -> None:
     for drawn in filter(None, [wishes.preview, wishes.places.show]):
         io.check_output(drawn, force=True)
         _check_ours(drawn, wishes.force)
+
+
+def _check_inputs(plan: Plan, wishes: Wishes) -> None:
+    """Nothing that is written may be something that is read, nor a preview the result.
+
+    Raises:
+        UsageError: one is.
+    """
+    where = wishes.places
+    read = [job.content for job in plan.jobs] + [word.source for job in plan.jobs for word in job.styles]
+    read += [*where.masks.values(), *where.style_maps, where.content_map]
+    inputs = {os.path.realpath(file) for file in read if file and file != STDIN}
+    outputs = [job.output for job in plan.jobs if job.output != STDIN]
+    drawn = [file for file in (wishes.preview, where.show) if file]
+    for file in [*outputs, *plan.sheets, *drawn]:
+        if os.path.realpath(file) in inputs:
+            raise UsageError(f"{file} is both read and written: give the result another name")
+    for file in drawn:
+        if os.path.realpath(file) in {os.path.realpath(output) for output in outputs}:
+            raise UsageError(f"{file} is the result too: give the preview another name")
 
 
 def _check_ours(file: str, force: bool) -> None:
@@ -243,13 +266,15 @@ def _keep_state(painting: Painting, state: Path) -> None:
 
 def _work(painting: Painting, wishes: Wishes, stop: report.Stop) -> bool:
     """Take the steps, with a bar and previews; whether they were all made."""
-    preview, written = wishes.preview, time.monotonic()
+    preview, written, cost = wishes.preview, time.monotonic(), 0.0
     for _ in report.progress(painting.steps(), quiet=wishes.quiet):
         if stop.wanted:
             return False
-        if preview and time.monotonic() - written > PREVIEW_SECONDS:
+        begun = time.monotonic()
+        if preview and begun - written > max(PREVIEW_SECONDS, PREVIEW_SHARE * cost):
             preview = _preview(painting, preview)
             written = time.monotonic()
+            cost = written - begun
     return True
 
 

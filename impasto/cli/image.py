@@ -41,7 +41,7 @@ def image(
 
     impasto image photo.jpg --style painting.jpg -o painted.png
     """
-    settings, recalled = presets.settings(recipe, chosen)
+    settings, recalled = presets.settings(recipe, chosen, [words.parse_sweep(text)[0] for text in sweep])
     mixed = [words.parse_style(text) for text in style] or recalled
     where = places.parse(mask, content_map, style_map, regions, show_regions)
     plan = jobs.plan(contents, mixed, output, each=each, sweeps=sweep)

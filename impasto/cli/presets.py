@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -17,8 +17,10 @@ PACING = ("size", "quality", "steps", "time")
 """Settings that decide on the steps: when one is given anew, those that a recipe counted no longer fit."""
 
 
-def settings(file: str, chosen: Mapping[str, Any]) -> tuple[Settings, list[StyleWord]]:
+def settings(file: str, chosen: Mapping[str, Any], swept: Iterable[str] = ()) -> tuple[Settings, list[StyleWord]]:
     """What was chosen, and for the rest what the recipe in a file says, or the defaults; and the recipe's styles.
+
+    `swept`: settings that will be given several values anew.
 
     Raises:
         UsageError: a wrong setting, or a recipe of another verb.
@@ -28,7 +30,7 @@ def settings(file: str, chosen: Mapping[str, Any]) -> tuple[Settings, list[Style
         return Settings(**chosen), []
     recipe = read(file)
     old = known(recipe, file)
-    if old.get("size") == "full" or not chosen.keys().isdisjoint(PACING):
+    if old.get("size") == "full" or not {*chosen, *swept}.isdisjoint(PACING):
         old.pop("steps", None)
     return combined(old, chosen, file), styles(recipe, file)
 

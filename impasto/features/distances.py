@@ -38,7 +38,8 @@ def gaussian(mixture: Weighted) -> Gaussian:
     """
     mean = torch.stack([weight * moments.mean for weight, moments in mixture]).sum(0)
     second = torch.stack([weight * moments.second for weight, moments in mixture]).sum(0)
-    covariance = Moments(mean, second).covariance.double()
+    # in float64, which not every device has
+    covariance = Moments(mean, second).covariance.cpu().double()
     if not torch.isfinite(covariance).all():
         raise PaintingError(
             "the style's features are not numbers: the encoder overflows; try --precision fp32, or another encoder"
@@ -47,7 +48,7 @@ def gaussian(mixture: Weighted) -> Gaussian:
     kept = values > values[-1].clamp(min=1e-30) * torch.finfo(mean.dtype).eps / 100
     kept[-1] = True  # a flat style has no spread, but its factor a column
     factor = vectors[:, kept] * values[kept].clamp(min=0).sqrt()
-    return Gaussian(mean, covariance.trace().to(mean.dtype), factor.to(mean.dtype))
+    return Gaussian(mean, covariance.trace().to(mean), factor.to(mean))
 
 
 def w2(value: Moments, target: Gaussian) -> Tensor:
@@ -151,6 +152,13 @@ def sliced(value: Cloud, target: Quantiles) -> Tensor:
     return (quantiles(value, target.directions, len(target.sorted)) - target.sorted).square().mean()
 
 
+@torch.no_grad()
+def matches(points: Float[Tensor, "points channels"], others: Float[Tensor, "others channels"]) -> Tensor:
+    """For each point the index of the other at the smallest angle; a part at a time, for all cosines at once are gigabytes."""
+    directions = F.normalize(others, dim=1, eps=1e-6).T
+    return torch.cat([(part @ directions).argmax(1) for part in torch.split(points, 4096)])
+
+
 def nearest(value: Cloud, target: Cloud) -> Tensor:
     """Σ wᵢ minⱼ (1 − cos(fᵢ, sⱼ)) · E|s|² / C: each feature to the style's nearest by angle.
 
@@ -159,8 +167,8 @@ def nearest(value: Cloud, target: Cloud) -> Tensor:
     responses' lengths are matched beside.
     """
     own, wanted = value.points, target.points
-    similarity = F.normalize(own, dim=1, eps=1e-6) @ F.normalize(wanted, dim=1, eps=1e-6).T
-    angle = ((1 - similarity.amax(1)) * value.weight).sum()
+    similarity = F.cosine_similarity(own, wanted[matches(own, wanted)], dim=1, eps=1e-6)
+    angle = ((1 - similarity) * value.weight).sum()
     lengths, goal = own.square().sum(1).add(1e-6).sqrt(), wanted.square().sum(1).sqrt()
     mean = (lengths * value.weight).sum()
     deviation = ((lengths - mean).square() * value.weight).sum().add(1e-6).sqrt()
@@ -173,9 +181,7 @@ def patch(value: Cloud, target: Cloud) -> Tensor:
 
     Li & Wand, "Combining Markov Random Fields and CNNs", CVPR 2016, eqs. 2 and 3.
     """
-    with torch.no_grad():
-        similarity = value.points @ F.normalize(target.points, dim=1, eps=1e-6).T
-        match = target.points[similarity.argmax(1)]
+    match = target.points[matches(value.points, target.points)]
     return ((value.points - match).square().mean(1) * value.weight).sum()
 
 

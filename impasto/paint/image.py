@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,7 +17,7 @@ from torch import Tensor
 import impasto
 from impasto import device as devices
 from impasto.errors import OutputError, PaintingError, UsageError
-from impasto.features import encoders, statistics, weights
+from impasto.features import encoders, statistics
 from impasto.features.encoders import MIN_SIDE
 from impasto.paint import memory, objective, optimize, pictures, schedule, state, tiled
 from impasto.paint.objective import Objective, Source
@@ -33,14 +33,6 @@ __all__ = ["Painting", "Style", "Stylized", "as_styles", "opened", "stylize"]
 
 SAVING = 0.7, 1.2e-6
 """Seconds kept for finishing and writing the result: once, and for each pixel."""
-
-
-Amount = TypeVar("Amount", float, Tensor)
-
-
-def pull(strength: Amount) -> Amount:
-    """How much of the way to the style: t = 1 − (1 − strength)². So half the strength looks like half."""
-    return 1 - (1 - strength) ** 2
 
 
 class Painting:
@@ -73,6 +65,8 @@ class Painting:
             UsageError: no style, weights that are not positive, unknown names of layers, devices, losses, too small a cap.
         """
         self.content, self.settings, self.names = content, settings, dict(names or {})
+        if start is not None:
+            self.names["start"] = "given by the program"
         self.styles = pictures.normalized(styles)
         objective.style_loss(settings.style_loss)
         self.device, dtype = devices.choose(settings.device, settings.precision)
@@ -104,10 +98,11 @@ class Painting:
 
     def _recolored(self, style: Style) -> Style:
         """The style in the content's colors, where those are to be preserved (Gatys et al., CVPR 2017, section 5)."""
-        if self.settings.preserve_color == "off":
-            return style
-        picture = style.picture
-        image = color.match_color(picture.image, self.full.cpu(), self.settings.preserve_color, picture.alpha)
+        if self.settings.preserve_color == "off" or self.color_mask is not None:
+            return style  # by place, the painting keeps its colors and only the result is given the photograph's
+        picture, mode = style.picture, self.settings.preserve_color
+        opaque = None if self.alpha is None else self.alpha.cpu()
+        image = color.match_color(picture.image, self.full.cpu(), mode, picture.alpha, opaque)
         return replace(style, picture=picture.with_image(image))
 
     def _plan(self) -> list[Level]:
@@ -115,15 +110,32 @@ class Painting:
         if self.deadline == math.inf or self.settings.steps:
             levels = schedule.levels(height, width, self.settings)
         else:
-            rate = schedule.seconds_per_pixel(self.encoder, self.settings)
+            rate = schedule.seconds_per_pixel(self.encoder, self.settings) * self._tiling(height, width)
             levels = schedule.fitting(height, width, max(0.0, self.deadline - time.monotonic()), rate)
         cap = memory.parse(self.settings.max_memory)
         if cap == math.inf:
             return levels
-        levels = [memory.limited(level, *geometry.sizes(height, width, level.size), self.encoder.dtype, cap) for level in levels]
+        levels = [self._limited(level, cap) for level in levels]
         if any(level.tile for level in levels):
             tiled.check(self.settings)
         return levels
+
+    @property
+    def _anchored(self) -> bool:
+        return self.settings.strength < 1 or self.strength_mask is not None
+
+    def _limited(self, level: Level, cap: float) -> Level:
+        """A level whose tiles and history stay under the cap."""
+        shape = geometry.sizes(*self.shape, level.size)
+        return memory.limited(level, *shape, self.encoder.dtype, cap, anchored=self._anchored)
+
+    def _tiling(self, height: int, width: int) -> float:
+        """How many times longer a step takes over tiles, where the full size needs them: overlaps, and passes more."""
+        cap = memory.parse(self.settings.max_memory)
+        if cap == math.inf:
+            return 1.0
+        tile = self._limited(Level(max(height, width), 1), cap).tile
+        return 1.7 * ((tile + memory.OVERLAP) / tile) ** 2 if tile else 1.0
 
     def plan(self) -> str:
         """What will be done, in one line."""
@@ -131,7 +143,8 @@ class Painting:
         height, width = self.shape
         enlarged = "" if self.levels[-1].size == max(height, width) else ", then enlarged"
         last = self.levels[-1]
-        needed = memory.estimate(*geometry.sizes(height, width, last.size), self.encoder.dtype, last.tile, last.history)
+        shape = geometry.sizes(height, width, last.size)
+        needed = memory.estimate(*shape, self.encoder.dtype, last.tile, last.history, anchored=self._anchored)
         tiles = f" in tiles of {last.tile} px" if last.tile else ""
         return f"{width} x {height} px: steps at {sizes}{enlarged}; about {needed / 1e9:.1f} GB{tiles}"
 
@@ -162,11 +175,10 @@ class Painting:
         terms += objective.content_terms(content, self._looking(level), self.settings)
         terms += objective.anchor_terms(content, self._looking(level), self.settings, self._anchor(shape))
         paintable = self._paintable(shape)
-        whole = _mean(self._opaque(shape))
         encoded: dict[int, Mapping[str, Features]] = {}
         for region in self.regions:
             mask = _product(paintable, None if region.mask is None else geometry.resize(region.mask.to(self.device), shape))
-            area = _mean(mask) / whole * (1.0 if self.strength_mask is not None else pull(self.settings.strength))
+            area = _mean(mask) * (1.0 if self.strength_mask is not None else objective.pull(self.settings.strength))
             if area > 0:
                 sources = [self._source(index, chosen, level, encoded) for index, chosen in region.sources]
                 terms += objective.style_terms(_shared(sources, region.name), self.settings, mask, area)
@@ -176,7 +188,7 @@ class Painting:
 
     def _looking(self, level: Level) -> objective.Look:
         """How content is looked at; over tiles its features are taken tile by tile, in each step."""
-        return _unseen if level.tile else self.encoder
+        return objective.unseen if level.tile else self.encoder
 
     def _opaque(self, shape: tuple[int, int]) -> Mask | None:
         """Where anything may be painted: not what is transparent, nor what is kept."""
@@ -188,13 +200,13 @@ class Painting:
         """How much each pixel counts in the statistics of style: by the strength mask, where anything may be painted."""
         if self.strength_mask is None:
             return self._opaque(shape)
-        return _product(pull(self.settings.strength * geometry.resize(self.strength_mask, shape)), self._opaque(shape))
+        return _product(objective.pull(self.settings.strength * geometry.resize(self.strength_mask, shape)), self._opaque(shape))
 
     def _anchor(self, shape: tuple[int, int]) -> Mask | float:
         """How much each pixel is held at the content: what strength leaves."""
         if self.strength_mask is None:
-            return 1 - pull(self.settings.strength)
-        return 1 - pull(self.settings.strength * geometry.resize(self.strength_mask, shape))
+            return 1 - objective.pull(self.settings.strength)
+        return 1 - objective.pull(self.settings.strength * geometry.resize(self.strength_mask, shape))
 
     def _source(self, index: int, chosen: Mask | None, level: Level, encoded: dict[int, Mapping[str, Features]]) -> Source:
         """The statistics of a style at a level, over its opaque pixels and those of the region's part of it."""
@@ -257,8 +269,9 @@ class Painting:
 
     def _composed(self, image: Image) -> Image:
         """The painted picture with what is to stay of the content: colors, kept places, what lies under transparency."""
+        visible = None if self.alpha is None else (self.alpha > 0).float()
         if self.settings.preserve_color != "off":
-            image = color.preserve_color(image, self.full, self.settings.preserve_color, self.color_mask)
+            image = color.preserve_color(image, self.full, self.settings.preserve_color, _product(self.color_mask, visible))
         if self.strength_mask is not None:
             # the objective did the work; only where hardly any style is wanted is the content itself laid over
             image = torch.lerp(self.full, image, (self.strength_mask * 20).clamp(0, 1))
@@ -303,7 +316,7 @@ class Painting:
             OutputError: it cannot be written.
         """
         try:
-            state.save(path, self.canvas, self.state, {**self._identity(), "levels": [list(level) for level in self.levels]})
+            state.save(path, self.canvas, self.state, self.levels, self._identity())
         except (OSError, SafetensorError) as error:
             raise OutputError(f"the state cannot be written to {path}: {error}") from error
 
@@ -314,12 +327,7 @@ class Painting:
             WeightsError: a damaged file, or not a state.
             UsageError: the state of other work.
         """
-        if self.settings.time == 0:
-            self.state = state.load(path, self.canvas, self.levels, self.settings, self._identity())
-            return
-        _, passport = weights.load(path)
-        self.levels = [Level(*level) for level in passport.get("identity", {}).get("levels", [])] or self.levels
-        self.state = state.load(path, self.canvas, self.levels, self.settings, self._identity())
+        self.state, self.levels = state.load(path, self.canvas, self.settings, self._identity())
 
 
 def stylize(
@@ -385,8 +393,3 @@ def _shared(sources: Sequence[Source], region: str) -> list[Source]:
 
 def _mean(mask: Mask | None) -> float:
     return 1.0 if mask is None else max(float(mask.mean()), 1e-12)
-
-
-def _unseen(_image: Image, layers: Sequence[str]) -> dict[str, None]:
-    """Features that are not taken beforehand."""
-    return dict.fromkeys(layers)

@@ -37,27 +37,33 @@ def parse(text: str) -> float:
     return float(match[1]) * {"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[match[2].upper()]
 
 
-def estimate(height: int, width: int, dtype: torch.dtype, tile: int = 0, history: int = HISTORY) -> float:
-    """Bytes that painting takes at its peak."""
+ANCHOR = 1000
+"""More bytes a pixel seen at less than full strength: the content's features at the style layers, and their differences."""
+
+
+def estimate(
+    height: int, width: int, dtype: torch.dtype, tile: int = 0, history: int = HISTORY, *, anchored: bool = False
+) -> float:
+    """Bytes that painting takes at its peak; `anchored`: at less than full strength."""
     pixels = height * width
     seen = pixels if not tile else min(pixels, (tile + OVERLAP) ** 2)
     pictures = IMAGES + 2 * history + (2 if history == HISTORY else 0)
-    return BASE + seen * PER_PIXEL[dtype] + pixels * (12 * pictures + CONTENT)
+    return BASE + seen * (PER_PIXEL[dtype] + ANCHOR * anchored) + pixels * (12 * pictures + CONTENT)
 
 
-def limited(level: Level, height: int, width: int, dtype: torch.dtype, cap: float) -> Level:
+def limited(level: Level, height: int, width: int, dtype: torch.dtype, cap: float, *, anchored: bool = False) -> Level:
     """The level with the largest tile and the longest history that stay under the cap.
 
     Raises:
         UsageError: the cap is too small for the size whatever is done.
     """
     for tile in (0, *TILES):
-        if estimate(height, width, dtype, tile, HISTORY) <= cap:
+        if estimate(height, width, dtype, tile, HISTORY, anchored=anchored) <= cap:
             return level._replace(tile=tile)
     for tile in TILES:
-        room = cap - estimate(height, width, dtype, tile, 0)
+        room = cap - estimate(height, width, dtype, tile, 0, anchored=anchored)
         history = min(HISTORY - 1, int(room // (24 * height * width)))
         if history >= LEAST_HISTORY:
             return level._replace(tile=tile, history=history)
-    least = estimate(height, width, dtype, TILES[-1], LEAST_HISTORY)
+    least = estimate(height, width, dtype, TILES[-1], LEAST_HISTORY, anchored=anchored)
     raise UsageError(f"{width} x {height} px cannot be painted in {cap / 1e9:.2f} GB: it takes {least / 1e9:.2f} GB at least")

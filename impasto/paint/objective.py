@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -177,3 +177,16 @@ def smoothness_terms(settings: Settings) -> list[Term]:
 
 def _variation(image: Image, _target: None) -> Tensor:
     return distances.total_variation(image)
+
+
+Amount = TypeVar("Amount", float, Tensor)
+
+
+def pull(strength: Amount) -> Amount:
+    """How much of the way to the style: t = 1 − (1 − strength)². So half the strength looks like half."""
+    return 1 - (1 - strength) ** 2
+
+
+def unseen(_image: Image, layers: Sequence[str]) -> dict[str, None]:
+    """Features that are not taken beforehand."""
+    return dict.fromkeys(layers)

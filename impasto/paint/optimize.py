@@ -28,6 +28,8 @@ AVERAGE = 0.9
 PLATEAU_WINDOW, PLATEAU_GAIN = 10, 0.004
 """A size is done when the loss fell by no more than this share over this many steps."""
 MAX_RESCUES = 3
+PREPARATION = 2.5
+"""What a size costs before its first step (targets of style and content), in steps."""
 
 
 class Level(NamedTuple):
@@ -119,6 +121,7 @@ class Pace:
     """Says when a level has had its share of the time. Without a limit it never does."""
 
     def __init__(self, levels: Sequence[Level], deadline: float = math.inf) -> None:
+        self.levels = levels
         self.shares = [level.steps * level.size**2 for level in levels]
         self.deadline = deadline
         self.level_deadline = math.inf
@@ -129,6 +132,13 @@ class Pace:
         now = time.monotonic()
         share = self.shares[level] / max(1, sum(self.shares[level:]))
         self.level_deadline = now + (self.deadline - now) * share if self.deadline < math.inf else math.inf
+
+    def allows(self, level: int) -> bool:
+        """Whether there is time to prepare a level and take a step there, as the last level's steps tell. The first always."""
+        if level == 0 or self.deadline == math.inf:
+            return True
+        before, here = self.levels[level - 1], self.levels[level]
+        return time.monotonic() + self.second * (here.size / before.size) ** 2 * (PREPARATION + 1) < self.deadline
 
     def over(self) -> bool:
         """Whether one more step like the last would end after the level's time."""
@@ -160,11 +170,13 @@ def steps(
     done = sum(count for _, count in state.made)
     while state.level < len(levels):
         level = levels[state.level]
-        objective = objective_at(level)
+        if state.index == 0 and not pace.allows(state.level):
+            break
         pace.begin(state.level)
+        objective = objective_at(level)
         if state.index == 0:
             _enter(canvas, level, state, settings)
-        while state.index < level.steps and not (state.index > 1 and (_done(state, settings) or pace.over())):
+        while state.index < level.steps and not (state.index > 0 and (_done(state, settings) or pace.over())):
             start = time.monotonic()
             losses = _advance(canvas, objective, state, settings, level)
             pace.second = time.monotonic() - start
@@ -320,6 +332,10 @@ def _leave(canvas: Canvas, state: State, settings: Settings) -> None:
     """End a level: the averaged iterate where there is one, within bounds."""
     if not state.losses:
         raise _lost(math.nan, settings)
+    if not all(torch.isfinite(parameter).all() for parameter in canvas.parameters()) and state.best:
+        with torch.no_grad():
+            for parameter, value in zip(canvas.parameters(), state.best, strict=True):
+                parameter.copy_(value)
     if state.average:
         with torch.no_grad():
             for parameter, value in zip(canvas.parameters(), state.average, strict=True):

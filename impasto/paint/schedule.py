@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from impasto.features.encoders import MIN_SIDE, VGG
-from impasto.paint.optimize import Level
+from impasto.paint.optimize import PREPARATION, Level
 from impasto.paint.settings import Settings, parse_steps
 from impasto.pixels import geometry
 
@@ -18,8 +18,8 @@ LEAST = (12, 5, 4)
 """Fewer steps than these, likewise, are not worth a size: with too little time the picture is enlarged instead."""
 MOST = 3
 """A time budget makes at most this many times the steps of `best`; the plateau usually comes earlier."""
-PREPARATION = 2.5
-"""What a size costs before its first step (targets of style and content), in steps."""
+LOSSES = {"w2": 1.35, "gram": 1.35, "swd": 2.0, "nn": 4.0, "patch": 12.0}
+"""Seconds of a step with each style loss, over those of the network alone."""
 
 
 def sizes(height: int, width: int) -> list[int]:
@@ -79,7 +79,7 @@ def cost(found: Sequence[int], height: int, width: int, steps: Sequence[float], 
 
 
 def seconds_per_pixel(encoder: VGG, settings: Settings) -> float:
-    """Seconds that one step costs a pixel on this machine: the encoder timed forward and backward at 128 px, plus a third."""
+    """Seconds that one step costs a pixel on this machine: the encoder timed forward and backward at 128 px."""
     device = encoder.get_buffer("mean").device
     layers = dict.fromkeys((*settings.style_layers, *settings.content_layers))
     best = float("inf")
@@ -90,4 +90,4 @@ def seconds_per_pixel(encoder: VGG, settings: Settings) -> float:
         (gradient,) = torch.autograd.grad(loss, image)
         float(gradient.sum())
         best = min(best, time.perf_counter() - start)
-    return best / 128**2 * 4 / 3
+    return best / 128**2 * LOSSES[settings.style_loss]

@@ -34,7 +34,7 @@ class Settings:
     steps: str = ""
     """Steps altogether ("120"), or at each size ("128:45,181:35,256:30"). Empty: by quality."""
     time: float = 0.0
-    """Seconds that the whole command may take; 0 for no limit. Replaces quality and steps by what fits."""
+    """Seconds that the whole command may take; 0 for no limit. Replaces quality by what fits; cuts steps short that do not."""
     preserve_color: str = "off"
     """off, luminance (the content's colors, the style's light and dark), match or histogram (the style recolored)."""
     max_memory: str = ""

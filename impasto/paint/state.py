@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from impasto.paint.settings import Settings
 LISTS = ("best", "average")
 
 
-def save(path: Path, canvas: Canvas, state: State, identity: Mapping[str, Any]) -> None:
+def save(path: Path, canvas: Canvas, state: State, levels: Sequence[Level], identity: Mapping[str, Any]) -> None:
     """Write parameters, optimizer, averages, level and step; `identity` says what the work is, for `load` to compare.
 
     Random numbers are drawn from the seed and the number of the step, so there is no generator to keep.
@@ -32,6 +32,7 @@ def save(path: Path, canvas: Canvas, state: State, identity: Mapping[str, Any]) 
     passport = {
         "kind": "state",
         "identity": dict(identity),
+        "levels": [list(level) for level in levels],
         "level": state.level,
         "index": state.index,
         "made": state.made,
@@ -40,8 +41,7 @@ def save(path: Path, canvas: Canvas, state: State, identity: Mapping[str, Any]) 
         "rescues": state.rescues,
         "numbers": numbers,
     }
-    # a copy: safetensors refuses tensors that share memory
-    weights.save(path, {name: tensor.detach().clone() for name, tensor in tensors.items()}, passport)
+    weights.save(path, tensors, passport)
 
 
 def _flatten(prefix: str, slot: Mapping[str, Any], tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
@@ -58,8 +58,8 @@ def _flatten(prefix: str, slot: Mapping[str, Any], tensors: dict[str, Tensor], n
             numbers[f"{prefix}.{key}"] = value
 
 
-def load(path: Path, canvas: Canvas, levels: list[Level], settings: Settings, identity: Mapping[str, Any]) -> State:
-    """Bring canvas and state back to where `save` left them.
+def load(path: Path, canvas: Canvas, settings: Settings, identity: Mapping[str, Any]) -> tuple[State, list[Level]]:
+    """Bring canvas and state back to where `save` left them; the levels are those that were planned then.
 
     Raises:
         WeightsError: a damaged file, or not a state.
@@ -72,6 +72,7 @@ def load(path: Path, canvas: Canvas, levels: list[Level], settings: Settings, id
         if passport["identity"].get(name) != value:
             raise UsageError(f"{path} is the state of other work: {name} differs; give the same pictures and options, or --force")
     state = State(**{name: passport[name] for name in ("level", "index", "made", "losses", "average_weight", "rescues")})
+    levels = [Level(*level) for level in passport["levels"]]
     if state.made:
         canvas.resize(state.made[-1][0])
     device = canvas.parameters()[0].device
@@ -88,7 +89,7 @@ def load(path: Path, canvas: Canvas, levels: list[Level], settings: Settings, id
                 state.optimizer.state[parameter] = slot
     for name in LISTS:
         setattr(state, name, [tensor.to(device) for tensor in _listed(tensors, name)])
-    return state
+    return state, levels
 
 
 def _listed(tensors: Mapping[str, Tensor], name: str) -> list[Tensor]:

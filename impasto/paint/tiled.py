@@ -87,6 +87,8 @@ def check(settings: Settings) -> None:
             "bounded memory needs --style-loss w2 or gram and --content-loss features, which add up over tiles, "
             f"not {settings.style_loss} and {settings.content_loss}"
         )
+    if "input" in (*settings.style_layers, *settings.content_layers):
+        raise UsageError("bounded memory cannot compare at the layer input: leave it out, or leave out --max-memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class TiledObjective:
         """
         image = image.detach()
         height, width = image.shape[-2:]
-        random = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        random = torch.Generator().manual_seed((self.seed * 1_000_003 + step) % 2**63)
         down, right = (torch.randint(self.tile // STRIDE, (2,), generator=random) * STRIDE).tolist()
         border = margin(self.encoder, (term.layer for term in self.terms))
         grid = list(tiles(height, width, self.tile, border, (down, right)))

@@ -38,7 +38,7 @@ def chosen(monkeypatch, impasto):
     """Run the verb up to its settings: `chosen("--seed", 3)` gives what was chosen and what else the verb got."""
     found = {}
 
-    def settings(recipe, said):
+    def settings(recipe, said, swept):
         found.update(recipe=recipe, chosen=said, settings=Settings(**said))
         raise KeyboardInterrupt
 

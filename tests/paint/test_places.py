@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from impasto.paint.image import Painting, as_styles, opened, pull
-from impasto.paint.objective import anchor_terms
+from impasto.paint.image import Painting, as_styles, opened
+from impasto.paint.objective import anchor_terms, pull
 from impasto.paint.optimize import Level
 from impasto.paint.regions import Region
 from impasto.paint.settings import Settings
@@ -137,3 +137,24 @@ def test_transparent_pixels_count_in_nothing(begin, picture):
 def test_alpha_of_ones_equals_none(begin, picture):
     opaque = torch.cat([picture(1, 48, 64), ONES[0]]).permute(1, 2, 0).numpy()
     torch.testing.assert_close(painted(begin(content=opaque)), painted(begin()), rtol=0, atol=2e-3)
+
+
+def test_an_opaque_part_pulls_style_and_content_like_the_whole(begin, picture):
+    """Style's share of the gradient does not depend on how much of the picture is transparent."""
+    ratios = []
+    for opaque in (64, 32):
+        content = torch.cat([picture(1, 48, 64), ONES[0]])
+        content[3, :, opaque:] = 0
+        objective = begin(content=content.permute(1, 2, 0).numpy(), strength=0.5).objective_at(Level(64, 1))
+        weights = {name: sum(term.weight for term in objective.terms if term.name == name) for name in ("style", "anchor")}
+        ratios.append(weights["style"] / weights["anchor"])
+    assert ratios[1] == pytest.approx(ratios[0] / 2, rel=0.02)
+
+
+def test_a_color_mask_leaves_the_painting_its_colors(begin):
+    left, _ = halves()
+    painting = begin(preserve_color="luminance", masks={"color_mask": left})
+    assert torch.equal(painting.styles[0].picture.image, begin().styles[0].picture.image)
+    image = painted(painting)
+    chroma = (image - image.mean(1, keepdim=True)).abs().mean((0, 1, 2))
+    assert chroma[40:].mean() > 0.02

@@ -72,3 +72,12 @@ def test_what_is_not_a_state_is_refused(begin, tmp_path):
     (tmp_path / "s.safetensors").write_bytes(data)
     with pytest.raises(WeightsError, match="damaged"):
         begin().load_state(tmp_path / "s.safetensors")
+
+
+def test_going_on_keeps_the_levels_that_were_planned(begin, tmp_path):
+    first = take(begin(steps="", time=2.0, size="96"), 2)
+    first.save_state(tmp_path / "s.safetensors")
+    second = begin(steps="", size="96")
+    second.load_state(tmp_path / "s.safetensors")
+    assert second.levels == first.levels
+    assert take(second).result().image.shape == first.full.shape
