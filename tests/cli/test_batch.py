@@ -129,7 +129,7 @@ def test_even_an_error_of_ours_does_not_stop_the_rest(place, engine, impasto):
         (("-s", "style.png", "-o", "out/", "--encoder", "none.safetensors"), 1, "none.safetensors"),
         (("-s", "style.png", "-o", "out/", "--mask", "keep=none.png"), 1, "none.png"),
         (("-s", "style.png", "-o", "out/", "--preview", "b.png"), 2, "both read and written"),
-        (("-s", "style.png", "-o", "out/", "--preview", "out/a.png"), 2, "the result too"),
+        (("-s", "style.png", "-o", "out/", "--preview", "out/b.png"), 2, "the result too"),
         (("-s", "style.png", "-o", "./", "--force"), 2, "both read and written"),
         (("-s", "style.png", "-o", "out/", "--preview", "text.jpg"), 1, "was not made by impasto"),
         (("-s", "style.png", "-o", "out/", "--resume", "--force"), 2, "give one of them"),
