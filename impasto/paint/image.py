@@ -72,8 +72,13 @@ class Painting:
         self.device, dtype = devices.choose(settings.device, settings.precision)
         self.encoder = encoders.load(settings.encoder, pooling=settings.pooling).precision(dtype).to(self.device)
         self.encoder.check([*settings.style_layers, *settings.content_layers])
-        self.full = geometry.fit(content.image, geometry.parse_size(settings.size)).to(self.device)
+        size = geometry.parse_size(settings.size)
+        self.full = geometry.fit(content.image, size).to(self.device)
         self.alpha = self._whole(content.alpha)
+        self.visible = self.full  # the content as it is looked at: with nothing of what lies under transparency
+        if content.alpha is not None and self.alpha is not None:
+            self.visible = geometry.fit(geometry.fill(content.image, content.alpha), size).to(self.device)
+            self.full = torch.where(self.alpha > 0, self.visible, self.full)
         pictures.check(self.full, self.alpha, self.styles)
         self.regions = list(regions) or [Region("", None, tuple((index, None) for index in range(len(self.styles))))]
         self.keep, self.strength_mask, self.color_mask = map(self._whole, (keep, strength_mask, color_mask))
@@ -170,7 +175,7 @@ class Painting:
     def objective_at(self, level: Level) -> optimize.Objective:
         """The objective at a level: style and content looked at in its size."""
         shape = geometry.sizes(*self.shape, level.size)
-        content = geometry.resize(self.full, shape)
+        content = geometry.resize(self.visible, shape)
         terms = objective.smoothness_terms(self.settings)
         terms += objective.content_terms(content, self._looking(level), self.settings)
         terms += objective.anchor_terms(content, self._looking(level), self.settings, self._anchor(shape))
@@ -235,7 +240,7 @@ class Painting:
     def _begin(self, start: Image | Stylizer | None) -> Image:
         """The first picture on the canvas, in the first level's size."""
         shape = geometry.sizes(*self.shape, self.levels[0].size)
-        content = geometry.resize(self.full, shape)
+        content = geometry.resize(self.visible, shape)
         if isinstance(start, Tensor):
             return geometry.resize(start.to(self.device), shape)
         if start is not None:

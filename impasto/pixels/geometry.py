@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.errors import UsageError
-from impasto.types import Image
+from impasto.types import Image, Mask
 
 Size: TypeAlias = int | tuple[int, int] | None
 """A wish for a size: the long edge in px, or (height, width), or None for the picture's own size."""
@@ -57,6 +58,23 @@ def fit(image: Image, size: Size) -> Image:
         height, width = image.shape[-2:]
         return resize(image, sizes(height, width, size))
     return resize(image, size)
+
+
+def fill(image: Image, alpha: Mask) -> Image:
+    """The image with the colors of what shows carried on under what is fully transparent, from near and ever farther.
+
+    So nothing of what lies there (often black) bleeds into the edges when the image is resized. Visible pixels stay.
+    """
+    return torch.where(alpha > 0, image, _carried(image * alpha, alpha))
+
+
+def _carried(premultiplied: Image, weight: Mask) -> Image:
+    """Colors over their weight, and where there is none those of the next coarser size."""
+    if max(weight.shape[-2:]) == 1 or float(weight.min()) > 0:
+        return premultiplied / weight.clamp(min=1e-6)
+    half = (F.avg_pool2d(plane, 2, ceil_mode=True, count_include_pad=False) for plane in (premultiplied, weight))
+    coarse = F.interpolate(_carried(*half), weight.shape[-2:], mode="nearest")
+    return torch.where(weight > 0, premultiplied / weight.clamp(min=1e-6), coarse)
 
 
 def pyramid(end: int, start: int = 128) -> list[int]:

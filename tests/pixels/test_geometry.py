@@ -77,3 +77,23 @@ def test_fit():
     assert geometry.fit(image, (7, 8)).shape == (1, 3, 7, 8)
     with pytest.raises(UsageError):
         geometry.fit(image, (0, 8))
+
+
+@pytest.mark.parametrize("shape", [(40, 56), (33, 17), (1, 9)])
+def test_colors_are_carried_on_under_transparency(shape):
+    alpha = torch.zeros(1, 1, *shape)
+    alpha[..., : shape[1] // 2] = 1
+    color = torch.tensor([0.9, 0.5, 0.1]).view(1, 3, 1, 1)
+    image = color * alpha  # black where nothing shows
+    torch.testing.assert_close(geometry.fill(image, alpha), color.expand(1, 3, *shape))
+
+
+def test_what_shows_stays_and_nothing_bleeds_into_it():
+    generator = torch.Generator().manual_seed(0)
+    image, alpha = torch.rand(1, 3, 30, 40, generator=generator), torch.zeros(1, 1, 30, 40)
+    alpha[..., 10:20, 10:30] = torch.rand(1, 1, 10, 20, generator=generator) + 0.01
+    alpha = alpha.clamp(0, 1)
+    found = geometry.fill(image, alpha)
+    assert torch.equal(found[..., 10:20, 10:30], image[..., 10:20, 10:30])
+    changed = torch.where(alpha > 0, image, 1 - image)
+    torch.testing.assert_close(geometry.fill(changed, alpha), found)
