@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from impasto.types import Features, Image, ImageLike, Mask, Step, Stylizer
 
 __all__ = ["Painting", "Style", "Stylized", "as_styles", "opened", "stylize"]
 
+log = logging.getLogger(__name__)
 SAVING = 0.7, 1.2e-6
 """Seconds kept for finishing and writing the result: once, and for each pixel."""
 
@@ -120,7 +122,8 @@ class Painting:
         cap = memory.parse(self.settings.max_memory)
         if cap == math.inf:
             return levels
-        levels = [self._limited(level, cap) for level in levels]
+        # the largest first: it is what a cap that is too small fails at
+        levels = [self._limited(level, cap) for level in reversed(levels)][::-1]
         if any(level.tile for level in levels):
             tiled.check(self.settings)
         return levels
@@ -170,6 +173,9 @@ class Painting:
             deadline=self.deadline,
             preview=preview,
         )
+        if self.deadline < math.inf and self.state.made[0][1] < min(schedule.LEAST[0], self.levels[0].steps):
+            count = self.state.made[0][1]
+            log.warning("the time was too short: %d steps at %d px; give more, or a smaller --size", count, self.levels[0].size)
         pictures.guard(self.canvas.render().detach(), self.full, [style.picture.image for style in self.styles])
 
     def objective_at(self, level: Level) -> optimize.Objective:
@@ -186,7 +192,7 @@ class Painting:
             area = _mean(mask) * (1.0 if self.strength_mask is not None else objective.pull(self.settings.strength))
             if area > 0:
                 sources = [self._source(index, chosen, level, encoded) for index, chosen in region.sources]
-                terms += objective.style_terms(_shared(sources, region.name), self.settings, mask, area)
+                terms += objective.style_terms(objective.shared(sources, region.name), self.settings, mask, area)
         if level.tile:
             return tiled.TiledObjective(self.encoder, terms, level.tile, content, self.settings.seed)
         return Objective(self.encoder, terms)
@@ -386,14 +392,6 @@ def _product(first: Mask | None, second: Mask | None) -> Mask | None:
     if first is None or second is None:
         return second if first is None else first
     return first * geometry.resize(second, (first.shape[-2], first.shape[-1]))
-
-
-def _shared(sources: Sequence[Source], region: str) -> list[Source]:
-    """Sources with shares that sum to 1."""
-    total = sum(source.share for source in sources)
-    if total == 0:
-        raise UsageError(f"the styles of region {region!r} all have the weight 0")
-    return [source._replace(share=source.share / total) for source in sources]
 
 
 def _mean(mask: Mask | None) -> float:

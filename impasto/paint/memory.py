@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import torch
@@ -66,4 +67,5 @@ def limited(level: Level, height: int, width: int, dtype: torch.dtype, cap: floa
         if history >= LEAST_HISTORY:
             return level._replace(tile=tile, history=history)
     least = estimate(height, width, dtype, TILES[-1], LEAST_HISTORY, anchored=anchored)
-    raise UsageError(f"{width} x {height} px cannot be painted in {cap / 1e9:.2f} GB: it takes {least / 1e9:.2f} GB at least")
+    needed = math.ceil(least / 1e7) / 100
+    raise UsageError(f"{width} x {height} px cannot be painted in {cap / 1e9:.3g} GB: it takes {needed:.2f} GB at least")

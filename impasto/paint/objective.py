@@ -110,6 +110,14 @@ def style_loss(name: str) -> StyleLoss:
     return STYLE_LOSSES[name]
 
 
+def shared(sources: Sequence[Source], region: str) -> list[Source]:
+    """Sources with shares that sum to 1."""
+    total = sum(source.share for source in sources)
+    if total == 0:
+        raise UsageError(f"the styles of region {region!r} all have the weight 0")
+    return [source._replace(share=source.share / total) for source in sources]
+
+
 @torch.no_grad()
 def style_terms(sources: Sequence[Source], settings: Settings, mask: Mask | None = None, area: float = 1.0) -> list[Term]:
     """One term a style layer, towards the mixture of the sources' statistics, over the image's pixels that `mask` selects.

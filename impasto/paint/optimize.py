@@ -118,20 +118,12 @@ class State:
 
 
 class Pace:
-    """Says when a level has had its share of the time. Without a limit it never does."""
+    """Says when the time is up. A level takes its steps as planned: a small painted picture is better than a large raw one."""
 
     def __init__(self, levels: Sequence[Level], deadline: float = math.inf) -> None:
-        self.levels = levels
-        self.shares = [level.steps * level.size**2 for level in levels]
-        self.deadline = deadline
-        self.level_deadline = math.inf
+        self.levels, self.deadline = levels, deadline
         self.second = 0.0
-
-    def begin(self, level: int) -> None:
-        """Divide what is left of the time among this level and the following ones."""
-        now = time.monotonic()
-        share = self.shares[level] / max(1, sum(self.shares[level:]))
-        self.level_deadline = now + (self.deadline - now) * share if self.deadline < math.inf else math.inf
+        """What the last step took."""
 
     def allows(self, level: int) -> bool:
         """Whether there is time to prepare a level and take a step there, as the last level's steps tell. The first always."""
@@ -141,8 +133,8 @@ class Pace:
         return time.monotonic() + self.second * (here.size / before.size) ** 2 * (PREPARATION + 1) < self.deadline
 
     def over(self) -> bool:
-        """Whether one more step like the last would end after the level's time."""
-        return time.monotonic() + self.second > self.level_deadline
+        """Whether one more step like the last would end too late."""
+        return time.monotonic() + self.second > self.deadline
 
 
 def steps(
@@ -158,8 +150,8 @@ def steps(
     """Paint the canvas through the levels, yielding a `Step` after each step. Closing the generator ends the work.
 
     `objective_at(level)` makes the objective of a level. Levels grow by the square root of two, so that no level has to
-    invent much; Adam's moments are carried over. A level ends after its steps, on a plateau of the loss, or when its share
-    of the time until `deadline` (`time.monotonic()`) is spent.
+    invent much; Adam's moments are carried over. A level ends after its steps, on a plateau of the loss, or when the
+    `deadline` (`time.monotonic()`) is near; levels that there is no time for are left out.
 
     Raises:
         PaintingError: the loss is not a number, or grows whatever is done.
@@ -172,7 +164,6 @@ def steps(
         level = levels[state.level]
         if state.index == 0 and not pace.allows(state.level):
             break
-        pace.begin(state.level)
         objective = objective_at(level)
         if state.index == 0:
             _enter(canvas, level, state, settings)
