@@ -203,9 +203,13 @@ def test_a_reader_that_goes_away_is_no_traceback(place):
 
 def test_existing_output_and_wrong_usage(run, place):
     before = (place / "style.png").read_bytes()
-    kept = run(*LINE, "-o", "style.png")
+    (place / "there.png").write_bytes(before)
+    kept = run(*LINE, "-o", "there.png")
     assert (kept.returncode, kept.stdout) == (1, "")
-    assert kept.stderr == "impasto: style.png exists already: --force (force=True) replaces it\n"
+    assert kept.stderr == "impasto: there.png exists already: --force (force=True) replaces it\n"
+    assert (place / "there.png").read_bytes() == before
+    both = run(*LINE, "-o", "style.png", "--force")
+    assert (both.returncode, both.stdout) == (2, "")
     assert (place / "style.png").read_bytes() == before
     wrong = run(*LINE, "-o", "o.png", "--strength", "2", "--debug")
     assert wrong.returncode == 2
