@@ -115,8 +115,8 @@ def match_color(
     """The source with the target's distribution of colors, clamped to [0, 1]. Sizes may differ.
 
     "luminance": a gray picture, its L moved to the target's mean and standard deviation (Gatys et al. 2016, eq. 8).
-    "match": the linear map that gives mean and covariance of the target's sRGB values with the least change, see
-    `transport`. "histogram": each of L, a and b through the quantiles of source and target (`match_quantiles`).
+    "match": the linear map in Lab that gives the target's mean and covariance with the least change, see `transport`.
+    "histogram": each of L, a and b through the quantiles of source and target (`match_quantiles`).
     Weights say how much a pixel counts; None counts all alike.
 
     Raises:
@@ -138,9 +138,12 @@ def _matched(match: Callable[..., Tensor], source: Tensor, target: Tensor, weigh
 
 
 def _match_moments(source: Tensor, target: Tensor, source_weight: Tensor, target_weight: Tensor) -> Tensor:
-    mean, covariance = moments(source.flatten(1), source_weight)
-    goal, goal_covariance = moments(target.flatten(1), target_weight)
-    return (transport(covariance, goal_covariance) @ (source.flatten(1) - mean) + goal).view_as(source)
+    ours, theirs = rgb_to_lab(source[None])[0].flatten(1), rgb_to_lab(target[None])[0].flatten(1)
+    mean, covariance = moments(ours, source_weight)
+    goal, goal_covariance = moments(theirs, target_weight)
+    # L is in the hundreds, transport's floor for flat colors is meant for values near 1
+    moved = transport(covariance / 1e4, goal_covariance / 1e4) @ (ours - mean) + goal
+    return lab_to_rgb(moved.view_as(source)[None])[0]
 
 
 def _match_histogram(source: Tensor, target: Tensor, source_weight: Tensor, target_weight: Tensor) -> Tensor:
