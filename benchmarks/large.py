@@ -41,13 +41,15 @@ def main() -> None:
 def gradients(options: argparse.Namespace) -> None:
     import torch
 
-    from impasto.paint.image import Painting, as_styles, opened
+    from impasto.paint.image import Painting
     from impasto.paint.optimize import Level
+    from impasto.paint.pictures import opened
     from impasto.paint.settings import Settings
+    from impasto.still import open_styles
 
     torch.set_num_threads(options.threads)
     content, _ = opened(options.data / "content/test/tubingen.jpg")
-    styles = as_styles(options.data / "style/vangogh_starry_night.jpg")
+    styles = open_styles(options.data / "style/vangogh_starry_night.jpg")
     painting = Painting(content, styles, Settings(size="768", precision="fp32"))
     noise = torch.randn(painting.full.shape, generator=torch.Generator().manual_seed(0))
     image = (painting.full + 0.05 * noise).clamp(0, 1)
@@ -103,12 +105,14 @@ def large(options: argparse.Namespace) -> None:
 def paint(options: argparse.Namespace) -> None:
     import torch
 
-    from impasto.paint.image import Painting, as_styles, opened
+    from impasto.paint.image import Painting
+    from impasto.paint.pictures import opened
     from impasto.paint.settings import Settings
+    from impasto.still import open_styles
 
     torch.set_num_threads(options.threads)
     content, _ = opened(options.data / "content/highres/antelope_canyon_full.jpg")
-    styles = as_styles(options.data / "style/kandinsky_composition_vii.jpg")
+    styles = open_styles(options.data / "style/kandinsky_composition_vii.jpg")
     settings = Settings(size=str(options.size), max_memory=options.cap, steps=STEPS.replace("4096", str(options.size)))
     painting = Painting(content, styles, settings)
     print(painting.plan(), flush=True)

@@ -24,9 +24,10 @@ from impasto.errors import (
 
 if TYPE_CHECKING:
     from impasto import metrics
-    from impasto.paint.image import Painting, stylize
+    from impasto.paint.image import Painting
     from impasto.paint.pictures import Stylized
     from impasto.paint.settings import Settings
+    from impasto.still import stylize, stylizer
     from impasto.types import Step, Stylizer
 
 __version__ = "0.1.0"
@@ -38,7 +39,8 @@ _LATER = {
     "Stylized": "impasto.paint.pictures",
     "Stylizer": "impasto.types",
     "metrics": "impasto.metrics",
-    "stylize": "impasto.paint.image",
+    "stylize": "impasto.still",
+    "stylizer": "impasto.still",
 }
 """Public names that need torch, and the modules they come from: loaded when first used."""
 
@@ -61,6 +63,7 @@ __all__ = [
     "__version__",
     "metrics",
     "stylize",
+    "stylizer",
 ]
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import cast
 
 import torch
 
 from impasto.errors import UsageError
+from impasto.fast import style as filters
+from impasto.fast.style import StyleLike
 from impasto.features import distances, encoders, statistics
 from impasto.features.encoders import VGG
+from impasto.features.statistics import Moments
 from impasto.pixels import color, geometry, io
 from impasto.types import Image, ImageLike
 
@@ -28,22 +32,36 @@ def _seen(picture: ImageLike, size: int | None) -> Image:
 
 
 @torch.no_grad()
-def style_distances(picture: ImageLike, style: ImageLike, layers: tuple[str, ...], size: int | None = SIZE) -> dict[str, float]:
-    """Gaussian Wasserstein-2 distance, squared, per channel, at each layer; both pictures brought to `size` px."""
-    encoder = _encoder()
-    found, wanted = encoder(_seen(picture, size), layers), encoder(_seen(style, size), layers)
+def style_distances(picture: ImageLike, style: StyleLike, layers: tuple[str, ...], size: int | None = SIZE) -> dict[str, float]:
+    """Gaussian Wasserstein-2 distance, squared, per channel, at each layer; both pictures brought to `size` px.
+
+    Raises:
+        UsageError: a layer of which a named style keeps no statistics.
+    """
+    found, wanted = _encoder()(_seen(picture, size), layers), _wanted(style, layers, size)
     values = {}
     for layer in layers:
-        # in float64: hundreds of small eigenvalues add up, and float32 would put a picture hundreds from itself
-        target = distances.gaussian([(1.0, statistics.moments(wanted[layer].double()))])
+        target = distances.gaussian([(1.0, wanted[layer])])
         values[layer] = float(distances.w2(statistics.moments(found[layer].double()), target))
     return values
 
 
-def style_distance(picture: ImageLike, style: ImageLike, size: int | None = SIZE) -> float:
+def _wanted(style: StyleLike, layers: tuple[str, ...], size: int | None) -> dict[str, Moments]:
+    """A style's moments, in float64: hundreds of small eigenvalues add up, float32 would put a picture hundreds from itself."""
+    if not filters.is_style(style):
+        features = _encoder()(_seen(cast("ImageLike", style), size), layers)
+        return {layer: statistics.moments(features[layer].double()) for layer in layers}
+    kept = filters.load(cast("str", style)).at(size or SIZE)
+    if missing := [layer for layer in layers if layer not in kept]:
+        raise UsageError(f"style {style} keeps no statistics of {missing[0]}: give the painting itself")
+    return {layer: Moments(*(part.double() for part in kept[layer])) for layer in layers}
+
+
+def style_distance(picture: ImageLike, style: StyleLike, size: int | None = SIZE) -> float:
     """w2 over relu1_1 ... relu5_1, weighted 256:64:16:4:1 over their sum; 0 for a picture of the same statistics.
 
-    Features of the embedded VGG-16 on the scale of 0...255 inputs; both pictures at 256 px on the long edge.
+    Features of the embedded VGG-16 on the scale of 0...255 inputs; both pictures at 256 px on the long edge. `style` may be
+    a filter's name or a style file too: their statistics are of 256 px (and 512), of the deepest layers in few numbers.
     """
     found = style_distances(picture, style, tuple(STYLE_LAYERS), size)
     return sum(STYLE_LAYERS[layer] * value for layer, value in found.items()) / sum(STYLE_LAYERS.values())

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import impasto
-from impasto.cli import env, image, inspect, report
+from impasto.cli import env, image, inspect, learn, report, styles, train
 
 app = typer.Typer(
     name="impasto",
@@ -18,8 +18,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("image")(image.image)
+app.command("learn")(learn.learn)
+app.command("train")(train.train)
 app.command("inspect")(inspect.inspect)
 app.command("env")(env.env)
+app.add_typer(styles.app, name="styles")
 
 WrongLine: type[Exception] = typer.BadParameter.__mro__[2]
 """What all errors of a command line descend from: Click's own, or that of the copy of Click inside newer Typer."""

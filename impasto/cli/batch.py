@@ -108,8 +108,8 @@ def check(plan: Plan, settings: Sequence[Settings], wishes: Wishes, shelf: Shelf
     if plan.batch:
         for chosen in dict.fromkeys(settings):
             _check_settings(chosen)
-    for source in dict.fromkeys(word.source for job in plan.jobs for word in job.styles):
-        shelf.open(source)
+    for word in dict.fromkeys(word for job in plan.jobs for word in job.styles):
+        shelf.style(word)
     for source in [*wishes.places.masks.values(), *wishes.places.style_maps, wishes.places.content_map]:
         if source:
             shelf.open(source)
@@ -225,15 +225,15 @@ def _facts(job: Job) -> dict[str, Any]:
 
 def prepare(job: Job, settings: Settings, wishes: Wishes, shelf: Shelf, deadline: float) -> Painting:
     """The painting of a job, with all that its recipe says of it."""
-    from impasto.paint.image import Painting
+    from impasto import still
 
     picture, names = shelf.open(job.content)
-    styles = shelf.styles(job.styles)
+    styles = [shelf.style(word) for word in job.styles]
     arguments, more = places.arrange(wishes.places, picture, job.styles, styles, shelf)
     if wishes.places.show:
         _show(wishes.places.show, picture, styles, arguments["regions"], wishes)
     bits = {} if wishes.bits is None else {"bits": wishes.bits}
-    return Painting(picture, styles, settings, deadline=deadline, names={"content": names, **more, **bits}, **arguments)
+    return still.painting(picture, styles, settings, deadline=deadline, names={"content": names, **more, **bits}, **arguments)
 
 
 def _show(file: str, content: Any, styles: Sequence[Any], found: Sequence[Any], wishes: Wishes) -> None:
@@ -242,7 +242,7 @@ def _show(file: str, content: Any, styles: Sequence[Any], found: Sequence[Any], 
     from impasto.paint import pairing
     from impasto.pixels import io
 
-    drawn = pairing.show(content.image, [style.picture.image for style in styles], found)
+    drawn = pairing.show(content.image, [style.open("--show-regions").image for style in styles], found)
     io.save(io.load(drawn), file, recipe={"version": impasto.__version__, "verb": "regions"}, force=True)
     report.say(f"regions drawn to {file}", quiet=wishes.quiet)
 

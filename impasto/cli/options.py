@@ -33,10 +33,11 @@ def option(
 Styles = Annotated[
     list[str],
     option(
-        "A picture to paint like, or a folder; repeat to mix. PLACE is a mask's name.",
+        "A picture to paint like, a filter's name (impasto styles list) or file, or a folder; repeat to mix. PLACE is a mask's "
+        "name.",
         "--style",
         "-s",
-        metavar="[PLACE=]FILE[:WEIGHT]",
+        metavar="[PLACE=]SOURCE[:WEIGHT]",
         default=False,
     ),
 ]
@@ -114,7 +115,7 @@ Bits = Annotated[int, option("Bits a channel of the result: 8, 16 or 32; 0 keeps
 
 SETTINGS: dict[str, typer.models.OptionInfo] = {
     "size": option("Long edge in px, WIDTHxHEIGHT, or full.", metavar="N|WxH|full"),
-    "quality": option("How long to work.", metavar="draft|good|best"),
+    "quality": option("How long to work: draft is one pass of a filter.", metavar="draft|good|best"),
     "strength": option("How much style: 0 leaves the photograph, 1 is all of it."),
     "style_scale": option("Size of the strokes, against the style picture as a whole."),
     "preserve_color": option("Keep the photograph's colors.", metavar="off|luminance|match|histogram"),
@@ -129,7 +130,7 @@ SETTINGS: dict[str, typer.models.OptionInfo] = {
     "style_layers": option("Layers that style is compared at.", panel=PAINTING),
     "style_layer_weights": option("Their shares.", panel=PAINTING),
     "content_layers": option("Layers that content is compared at.", panel=PAINTING),
-    "init": option("Start from: content, noise, gray, style, or a picture.", panel=PAINTING),
+    "init": option("Start from: filter, content, noise, gray, style, or a picture.", panel=PAINTING),
     "optimizer": option("lbfgs or adam.", panel=PAINTING),
     "step_size": option("Adam's step.", panel=PAINTING),
     "pooling": option("max, average or l2.", panel=PAINTING),

@@ -97,16 +97,16 @@ def arrange(
     for name in SPECIAL.keys() & places.masks.keys():
         mask = shelf.mask(places.masks[name])
         arguments[SPECIAL[name]] = regions.fit_mask(mask, content.size, f"mask {name!r}")
-    sizes = [style.picture.size for style in styles]
     if places.named:
         found = {name: shelf.mask(file) for name, file in places.named.items()}
         arguments["regions"] = regions.from_masks(content.size, found, [word.place or None for word in mix])
     elif places.content_map:
         maps = [shelf.open(file)[0].image for file in places.style_maps]
         made = regions.from_maps(shelf.open(places.content_map)[0].image, maps)
+        sizes = [style.open("--style-map").size for style in styles]
         arguments["regions"] = regions.fitted(made, content.size, sizes)
     elif places.count:
-        arguments["regions"] = regions.automatic(content.image, [style.picture.image for style in styles], places.count)
+        arguments["regions"] = regions.automatic(content.image, [style.open("--regions").image for style in styles], places.count)
     return arguments, _names(places, mix, shelf)
 
 

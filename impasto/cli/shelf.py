@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from impasto.cli.jobs import STDIN
@@ -44,19 +43,20 @@ class Shelf:
             del self._kept[name]
         return self._kept[source]
 
-    def styles(self, mix: Sequence[StyleWord]) -> list[Style]:
-        """Styles as the engine takes them.
+    def style(self, word: StyleWord) -> Style:
+        """A style as the engine takes it: a picture, a filter by its name, or a style file.
 
         Raises:
-            PictureError: one cannot be read.
+            ImpastoError: it cannot be read, or there is none of that name.
         """
+        from impasto import still
+        from impasto.fast import style as filters
         from impasto.paint.pictures import Style
 
-        found = []
-        for word in mix:
-            picture, names = self.open(word.source)
-            found.append(Style(picture, word.weight, names["source"], names["sha256"]))
-        return found
+        if word.source != STDIN and filters.is_style(word.source):
+            return still.open_style(word.source, word.weight)
+        picture, names = self.open(word.source)
+        return Style(picture, word.weight, names["source"], names["sha256"])
 
     def mask(self, source: str) -> Mask:
         """A picture as a mask: how light it is, times its alpha.

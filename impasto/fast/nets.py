@@ -26,7 +26,7 @@ SIGNATURE = {"logit": 3, "relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1
 """What the predictor sees of a painting: mean and standard deviation of every channel of these layers (VGG-16)."""
 
 GRAIN, GRAIN_SIZE = 8, 64
-"""Channels and side (at 1/8 size) of the noise that strokes start from where a picture is flat; it repeats after 512 px."""
+"""Channels and side of the noise that strokes start from where a picture is flat; at 1/8 size it repeats after 512 px."""
 
 Code = Float[Tensor, "batch code"]
 Statistics = Float[Tensor, "batch statistics"]
@@ -95,9 +95,9 @@ def icnr_(weight: Tensor, factor: int = 2) -> None:
 def grain() -> Float[Tensor, "1 grain side side"]:
     """Periodic noise of unit variance at three scales: what breaks the symmetry of a flat sky.
 
-    A convolutional network turns a constant picture into a constant one, or, behind a stride of 8, into a grid of 8 px.
-    Texture networks start from noise for this reason (Ulyanov et al., ICML 2016, section 4.1). Ours is fixed: the same
-    picture always gives the same painting.
+    Upsampling without phases turns a constant picture into a constant one (with pixel shuffles from 1/8 size ours painted a
+    grid of 8 px there: the cheapest way to the variance that a style asks for). Texture networks start from noise for this
+    reason (Ulyanov et al., ICML 2016, section 4.1). Ours is fixed: the same picture always gives the same painting.
     """
     draw = torch.Generator().manual_seed(8)
     octaves = []
@@ -125,11 +125,12 @@ class Block(nn.Module):
 class AnyStyle(nn.Module):
     """Paints any picture in the style of any painting: out = sigmoid(A n + b + delta), n the content's normalized logits.
 
-    A 7 x 7 / 4 stem, a body of dense residual blocks at 1/8 size, a skip from 1/4, and two pixel shuffles with a
-    convolution at 1/2 between them. All that a style sets is its code: the color matrix A and the shift b of the ground
-    the strokes are painted on, and scale and shift of every norm (Dumoulin et al. 2017; predicted from the painting as in
-    Ghiasi et al., "Exploring the structure of a real-time, arbitrary neural artistic stylization network", BMVC 2017,
-    but from the statistics of VGG layers, which the style losses compare anyway, instead of from an Inception network).
+    A 7 x 7 / 4 stem, a body of dense residual blocks at 1/8 size, a skip from 1/4, bilinear steps to 1/4 and 1/2 with
+    convolutions, and a pixel shuffle averaged over 2 x 2, so that no step has phases. All that a style sets is its code: the
+    color matrix A and the shift b of the ground the strokes are painted on, and scale and shift of every norm (Dumoulin et
+    al. 2017; predicted from the painting as in Ghiasi et al., "Exploring the structure of a real-time, arbitrary neural
+    artistic stylization network", BMVC 2017, but from the statistics of VGG layers, which the style losses compare anyway,
+    instead of from an Inception network).
 
     Strength s goes from the content to the style inside the network: the code moves from a learned neutral one to the
     style's, the ground from the content's logits to A n + b, delta is scaled by s, and training sees every s.
@@ -144,13 +145,15 @@ class AnyStyle(nn.Module):
         self.down = convolution(stem, width, 3, 2)
         self.seed = nn.Conv2d(GRAIN, width, 1, bias=False)
         self.body = nn.ModuleList(Block(width) for _ in range(blocks))
-        self.rise = nn.Conv2d(width, 4 * stem, 1, bias=False)
+        self.rise = nn.Conv2d(width, stem, 1, bias=False)
         self.quarter = convolution(stem, stem)
-        self.widen = nn.Conv2d(stem, 4 * fine, 1, bias=False)
+        self.quarter_seed = nn.Conv2d(GRAIN, stem, 1, bias=False)
+        self.widen = nn.Conv2d(stem, fine, 1, bias=False)
         self.detail = nn.Conv2d(3, 12, 2, 2, bias=False)
         self.fine = convolution(fine + 12, fine)
+        self.fine_seed = nn.Conv2d(GRAIN, fine, 1, bias=False)
         self.paint = nn.Conv2d(fine, 12, 3, padding=1, padding_mode="replicate")
-        self.reach = -(-(16 * blocks + 4 + 3 + 4 + 2 + 2) // STRIDE) * STRIDE + STRIDE
+        self.reach = -(-(16 * blocks + 28) // STRIDE) * STRIDE + STRIDE
         """How far a pixel is seen, px, a multiple of 8: farther ones do not matter once statistics are frozen."""
         norms = [stem, width, *[width] * (2 * blocks), stem, fine]
         self.code_size = 12 + 2 * sum(norms)
@@ -186,8 +189,9 @@ class AnyStyle(nn.Module):
             last = self.predictor[-1]
             nn.init.normal_(last.weight, std=0.01)  # type: ignore[arg-type]
             nn.init.zeros_(last.bias)  # type: ignore[arg-type]
-        for shuffled in (self.rise, self.widen, self.paint):
-            icnr_(shuffled.weight)
+            for seed in (self.seed, self.quarter_seed, self.fine_seed):
+                seed.weight *= 0.5
+        icnr_(self.paint.weight)
 
     def predict(self, row: Float[Tensor, "batch signature"], noise: Tensor | float = 0.0) -> Code:
         """The code of a painting from its signature. Color starts from matching mean and deviation of the logits.
@@ -245,18 +249,19 @@ class AnyStyle(nn.Module):
     def _delta(self, normal: Features, norm: Conditioning, origin: tuple[int, int]) -> Features:
         quarter = F.relu(norm(self.stem(normal)))
         x = self.down(quarter)
-        x = F.relu(norm(x + self.seed(self._grain(x, origin))))
+        x = F.relu(norm(x + self.seed(self._grain(x, origin, 8))))
         for block in self.body:
             x = block(x, norm)
-        x = F.pixel_shuffle(self.rise(x), 2) + quarter
-        x = F.relu(norm(self.quarter(x)))
-        x = torch.cat([F.pixel_shuffle(self.widen(x), 2), self.detail(normal)], 1)
-        x = F.relu(norm(self.fine(x)))
-        return F.pixel_shuffle(self.paint(x), 2)
+        x = _twice(self.rise(x)) + quarter
+        x = F.relu(norm(self.quarter(x) + self.quarter_seed(self._grain(x, origin, 4))))
+        x = torch.cat([_twice(self.widen(x)), self.detail(normal)], 1)
+        x = F.relu(norm(self.fine(x) + self.fine_seed(self._grain(x, origin, 2))))
+        x = F.pixel_shuffle(self.paint(x), 2)
+        return F.avg_pool2d(F.pad(x, (1, 0, 1, 0), "replicate"), 2, 1)
 
-    def _grain(self, like: Features, origin: tuple[int, int]) -> Features:
+    def _grain(self, like: Features, origin: tuple[int, int], stride: int) -> Features:
         rows, columns = (
-            (torch.arange(size, device=like.device) + start // STRIDE) % GRAIN_SIZE
+            (torch.arange(size, device=like.device) + start // stride) % GRAIN_SIZE
             for size, start in zip(like.shape[-2:], origin, strict=True)
         )
         return self.grain[:, :, rows][..., columns]
@@ -297,6 +302,10 @@ def mix(codes: list[Code], weights: list[float]) -> Code:
     if len(codes) != len(weights) or not total > 0 or min(weights) < 0:
         raise UsageError(f"weights {weights} do not fit {len(codes)} styles: one for each, none negative, not all 0")
     return sum((code * (weight / total) for code, weight in zip(codes, weights, strict=True)), torch.zeros_like(codes[0]))
+
+
+def _twice(x: Features) -> Features:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _pad(image: Image) -> Image:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -26,7 +27,7 @@ from impasto.fast.nets import SIGNATURE, AnyStyle, Bound, Code, logit, mix, sign
 from impasto.features import statistics, weights
 from impasto.features.encoders import VGG
 from impasto.features.statistics import Moments
-from impasto.types import Image
+from impasto.types import Image, ImageLike
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 SIZES = (256, 512)
@@ -59,11 +60,17 @@ class Style:
     """What is added to parameters of the network, by their names, where the filter was trained on its own."""
     passport: Mapping[str, Any] = field(default_factory=dict)
     """title, artist, year, rights, training, and whatever else is to be kept."""
+    sha256: str = ""
+    """Of the file it came from."""
 
     def at(self, size: int) -> dict[str, Moments]:
         """Moments of each layer at the kept size that is nearest (by ratio) to a long edge of `size` px."""
         nearest = min(self.moments, key=lambda kept: abs(torch.tensor(kept / size).log().item()))
         return {layer: expand(factors) for layer, factors in self.moments[nearest].items()}
+
+
+StyleLike: TypeAlias = "ImageLike | Style"
+"""What users may hand in as a style: a picture, the name of a filter, a style file's path, or a style that was loaded."""
 
 
 def compress(moments: Moments, rank: int | None = None) -> dict[str, Tensor]:
@@ -186,7 +193,7 @@ def read(path: Path) -> Style:
     if not found:
         raise WeightsError(f"{path} is damaged: a style has statistics")
     kept = {key: value for key, value in passport.items() if key not in {"kind", "name", "net", "format", "sha256"}}
-    return Style(passport.get("name", path.stem), code, found, passport.get("net", ""), changes, kept)
+    return Style(passport.get("name", path.stem), code, found, passport.get("net", ""), changes, kept, passport["sha256"])
 
 
 def _factors(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Factors]]:
@@ -218,18 +225,28 @@ def named(name: str, folder: Path = EMBEDDED) -> Style:
     if name not in known:
         near = difflib.get_close_matches(name, known, 1, 0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
-        raise UsageError(f"no style is named {name!r}: {hint}")
+        raise UsageError(f"there is no style named {name!r}, and no such file: {hint}")
     return read(folder / f"{name}.safetensors")
 
 
-def load(source: str | Path, folder: Path = EMBEDDED) -> Style:
-    """A style from a `.safetensors` file, or by its name.
+def load(source: str | Path | Style, folder: Path = EMBEDDED) -> Style:
+    """A style from a `.safetensors` file, or by its name; one that is loaded already is itself.
 
     Raises:
         UsageError: no such name; suggests the nearest.
         WeightsError: no such file, damaged, no style, or from a newer impasto.
     """
+    if isinstance(source, Style):
+        return source
     return read(Path(source)) if Path(source).suffix == ".safetensors" else named(str(source), folder)
+
+
+def is_style(source: object) -> bool:
+    """Whether a source is a filter's name, a style file, or a loaded style, rather than a picture."""
+    if not isinstance(source, str | os.PathLike):
+        return isinstance(source, Style)
+    path = Path(source)
+    return path.suffix == ".safetensors" or (NAME.fullmatch(os.fspath(source)) is not None and not path.exists())
 
 
 @lru_cache(maxsize=1)

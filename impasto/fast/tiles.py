@@ -97,3 +97,14 @@ def stylize_tiled(bound: Bound, content: Image, *, tile: int = 1024, strength: f
     for top, left, image in steps(bound, read, *content.shape[-2:], tile=tile, strength=strength):
         out[..., top : top + image.shape[-2], left : left + image.shape[-1]] = image
     return out
+
+
+def paint(bound: Bound, content: Image, *, strength: float = 1.0) -> Image:
+    """The content stylized: at once up to 4 megapixels, tile by tile beyond, in memory that does not grow.
+
+    Raises:
+        UsageError: a strength outside 0 ... 1.
+    """
+    if content.shape[-2] * content.shape[-1] <= WHOLE:
+        return bound(content, strength=strength)
+    return stylize_tiled(bound, content, strength=strength)

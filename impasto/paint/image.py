@@ -13,24 +13,22 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 import impasto
 from impasto import device as devices
-from impasto.errors import OutputError, PaintingError, UsageError
-from impasto.features import encoders, statistics
-from impasto.features.encoders import MIN_SIDE
+from impasto.errors import OutputError, PaintingError
+from impasto.features import encoders
 from impasto.paint import memory, objective, optimize, pictures, schedule, state, tiled
-from impasto.paint.objective import Objective, Source
+from impasto.paint.objective import Objective
 from impasto.paint.optimize import Level
-from impasto.paint.pictures import Style, Stylized, as_styles, digest, opened
+from impasto.paint.pictures import Style, Stylized, digest, product
 from impasto.paint.regions import Region
-from impasto.paint.settings import INITS, Settings
-from impasto.pixels import color, geometry, io
+from impasto.paint.settings import Settings
+from impasto.paint.sources import Sources, check_known
+from impasto.paint.start import Bind, filtered, first_picture
+from impasto.pixels import color, geometry
 from impasto.pixels.io import Picture
-from impasto.types import Features, Image, ImageLike, Mask, Step, Stylizer
-
-__all__ = ["Painting", "Style", "Stylized", "as_styles", "opened", "stylize"]
+from impasto.types import Image, Mask, Step, Stylizer
 
 log = logging.getLogger(__name__)
 SAVING = 0.7, 1.2e-6
@@ -51,6 +49,7 @@ class Painting:
         strength_mask: Mask | None = None,
         color_mask: Mask | None = None,
         start: Image | Stylizer | None = None,
+        bind: Bind | None = None,
         deadline: float = math.inf,
         names: Mapping[str, Any] | None = None,
     ) -> None:
@@ -59,6 +58,7 @@ class Painting:
         `regions`: which styles go where (see `impasto.paint.regions`); none: all styles everywhere. `keep`: where the content
         stays as it is. `strength_mask`: how much style, by place. `color_mask`: where `settings.preserve_color` counts. Masks
         are of the content's shape, at any size. `start`: a picture or a stylizer to start from, instead of `settings.init`.
+        `bind`: makes the filters that init "filter" starts from, and that quality "draft" is painted by in one pass.
         `deadline`: `time.monotonic()` by which the result must be written; by default `settings.time` from now. `names` is
         added to the recipe.
 
@@ -67,6 +67,7 @@ class Painting:
             UsageError: no style, weights that are not positive, unknown names of layers, devices, losses, too small a cap.
         """
         self.content, self.settings, self.names = content, settings, dict(names or {})
+        self.start, self.bind = start, bind
         if start is not None:
             self.names["start"] = "given by the program"
         self.styles = pictures.normalized(styles)
@@ -82,6 +83,8 @@ class Painting:
             self.visible = geometry.fit(geometry.fill(content.image, content.alpha), size).to(self.device)
             self.full = torch.where(self.alpha > 0, self.visible, self.full)
         pictures.check(self.full, self.alpha, self.styles)
+        for style in self.styles:
+            check_known(style, settings)
         self.regions = list(regions) or [Region("", None, tuple((index, None) for index in range(len(self.styles))))]
         self.keep, self.strength_mask, self.color_mask = map(self._whole, (keep, strength_mask, color_mask))
         self.styles = [self._recolored(style) for style in self.styles]
@@ -92,12 +95,19 @@ class Painting:
         self.deadline = deadline - once - per_pixel * height * width
         self.levels = self._plan()
         self.state = optimize.State()
-        self.canvas = optimize.Picture(self._begin(start), self.shape)
+        self.canvas = optimize.Picture(self.visible if self.drafted else self._begin(self.levels[0].size), self.shape)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the result."""
         return self.full.shape[-2], self.full.shape[-1]
+
+    @property
+    def drafted(self) -> bool:
+        """Whether filters paint it in one pass, without steps."""
+        chosen = self.settings
+        plain = not chosen.steps and self.deadline == math.inf and chosen.init == "filter" and self.start is None
+        return chosen.quality == "draft" and plain and self.bind is not None
 
     def _whole(self, mask: Mask | None) -> Mask | None:
         """A mask in the result's size."""
@@ -107,6 +117,8 @@ class Painting:
         """The style in the content's colors, where those are to be preserved (Gatys et al., CVPR 2017, section 5)."""
         if self.settings.preserve_color == "off" or self.color_mask is not None:
             return style  # by place, the painting keeps its colors and only the result is given the photograph's
+        if style.picture is None:
+            return style  # of statistics no colors can be changed: only the result is given the photograph's
         picture, mode = style.picture, self.settings.preserve_color
         opaque = None if self.alpha is None else self.alpha.cpu()
         image = color.match_color(picture.image, self.full.cpu(), mode, picture.alpha, opaque)
@@ -114,6 +126,8 @@ class Painting:
 
     def _plan(self) -> list[Level]:
         height, width = self.shape
+        if self.drafted:
+            return []
         if self.deadline == math.inf or self.settings.steps:
             levels = schedule.levels(height, width, self.settings)
         else:
@@ -147,6 +161,8 @@ class Painting:
 
     def plan(self) -> str:
         """What will be done, in one line."""
+        if self.drafted:
+            return "{1} x {0} px: one pass of a filter".format(*self.shape)
         sizes = ", ".join(f"{level.size} px x {level.steps}" for level in self.levels)
         height, width = self.shape
         enlarged = "" if self.levels[-1].size == max(height, width) else ", then enlarged"
@@ -164,6 +180,10 @@ class Painting:
         """
         if self.settings.strength == 0:
             return
+        if self.drafted:
+            self.canvas, self.state.made = optimize.Picture(self._filtered(self.visible), self.shape), [[max(self.shape), 0]]
+            yield Step(1, 1, preview=self.canvas.render().detach() if preview else None, size=self.shape)
+            return
         yield from optimize.steps(
             self.canvas,
             self.objective_at,
@@ -176,7 +196,7 @@ class Painting:
         if self.deadline < math.inf and self.state.made[0][1] < min(schedule.LEAST[0], self.levels[0].steps):
             count = self.state.made[0][1]
             log.warning("the time was too short: %d steps at %d px; give more, or a smaller --size", count, self.levels[0].size)
-        pictures.guard(self.canvas.render().detach(), self.full, [style.picture.image for style in self.styles])
+        pictures.guard(self.canvas.render().detach(), self.full, self.styles)
 
     def objective_at(self, level: Level) -> optimize.Objective:
         """The objective at a level: style and content looked at in its size."""
@@ -186,13 +206,13 @@ class Painting:
         terms += objective.content_terms(content, self._looking(level), self.settings)
         terms += objective.anchor_terms(content, self._looking(level), self.settings, self._anchor(shape))
         paintable = self._paintable(shape)
-        encoded: dict[int, Mapping[str, Features]] = {}
+        sources = Sources(self.encoder, self.settings, level, self.device)
         for region in self.regions:
-            mask = _product(paintable, None if region.mask is None else geometry.resize(region.mask.to(self.device), shape))
+            mask = product(paintable, None if region.mask is None else geometry.resize(region.mask.to(self.device), shape))
             area = _mean(mask) * (1.0 if self.strength_mask is not None else objective.pull(self.settings.strength))
             if area > 0:
-                sources = [self._source(index, chosen, level, encoded) for index, chosen in region.sources]
-                terms += objective.style_terms(objective.shared(sources, region.name), self.settings, mask, area)
+                found = [sources.of(self.styles[index], chosen) for index, chosen in region.sources]
+                terms += objective.style_terms(objective.shared(found, region.name), self.settings, mask, area)
         if level.tile:
             return tiled.TiledObjective(self.encoder, terms, level.tile, content, self.settings.seed)
         return Objective(self.encoder, terms)
@@ -211,7 +231,7 @@ class Painting:
         """How much each pixel counts in the statistics of style: by the strength mask, where anything may be painted."""
         if self.strength_mask is None:
             return self._opaque(shape)
-        return _product(objective.pull(self.settings.strength * geometry.resize(self.strength_mask, shape)), self._opaque(shape))
+        return product(objective.pull(self.settings.strength * geometry.resize(self.strength_mask, shape)), self._opaque(shape))
 
     def _anchor(self, shape: tuple[int, int]) -> Mask | float:
         """How much each pixel is held at the content: what strength leaves."""
@@ -219,44 +239,15 @@ class Painting:
             return 1 - objective.pull(self.settings.strength)
         return 1 - objective.pull(self.settings.strength * geometry.resize(self.strength_mask, shape))
 
-    def _source(self, index: int, chosen: Mask | None, level: Level, encoded: dict[int, Mapping[str, Features]]) -> Source:
-        """The statistics of a style at a level, over its opaque pixels and those of the region's part of it."""
-        style = self.styles[index]
-        alpha = None if style.picture.alpha is None else style.picture.alpha.to(self.device)
-        here = None if chosen is None else geometry.resize(chosen.to(self.device), style.picture.size)
-        mask = _product(alpha, here)
-        layers, loss = self.settings.style_layers, objective.style_loss(self.settings.style_loss)
-        if level.tile:
-            moments = tiled.moments(self.encoder, self._look(style, level), layers, mask, level.tile)
-            additive = loss.statistic is statistics.moments
-            return Source({layer: value if additive else value.second for layer, value in moments.items()}, style.weight)
-        if index not in encoded:
-            with torch.no_grad():
-                encoded[index] = self.encoder(self._look(style, level), layers)
-        with torch.no_grad():
-            return Source({layer: loss.statistic(encoded[index][layer], mask) for layer in layers}, style.weight)
+    def _begin(self, size: int) -> Image:
+        """The picture to start from, at a long edge of `size` px."""
+        content = geometry.resize(self.visible, geometry.sizes(*self.shape, size))
+        return first_picture(content, self.styles, self.settings, self.start, None if self.bind is None else self._filtered)
 
-    def _look(self, style: Style, level: Level) -> Image:
-        """A style in the size that it is looked at beside content of a level; never enlarged."""
-        height, width = style.picture.size
-        least = 2 * MIN_SIDE * max(height, width) / min(height, width)
-        edge = min(max(height, width), max(round(level.size * self.settings.style_scale), math.ceil(least)))
-        return geometry.resize(style.picture.image.to(self.device), geometry.sizes(height, width, edge))
-
-    def _begin(self, start: Image | Stylizer | None) -> Image:
-        """The first picture on the canvas, in the first level's size."""
-        shape = geometry.sizes(*self.shape, self.levels[0].size)
-        content = geometry.resize(self.visible, shape)
-        if isinstance(start, Tensor):
-            return geometry.resize(start.to(self.device), shape)
-        if start is not None:
-            return start(content, strength=self.settings.strength)
-        init, seed = self.settings.init, self.settings.seed
-        if init == "content":
-            return content
-        if init in INITS:
-            return pictures.noise(init, content.shape, seed, [style.picture.image for style in self.styles]).to(self.device)
-        return geometry.resize(io.load(init).image.to(self.device), shape)
+    def _filtered(self, content: Image) -> Image:
+        if self.bind is None:
+            raise PaintingError("there is no filter")
+        return filtered(self.bind, content, self.styles, self.regions, self.settings.strength, self.strength_mask)
 
     def result(self) -> Stylized:
         """The picture as it stands, with alpha and recipe. At strength 0 the content itself.
@@ -282,7 +273,7 @@ class Painting:
         """The painted picture with what is to stay of the content: colors, kept places, what lies under transparency."""
         visible = None if self.alpha is None else (self.alpha > 0).float()
         if self.settings.preserve_color != "off":
-            image = color.preserve_color(image, self.full, self.settings.preserve_color, _product(self.color_mask, visible))
+            image = color.preserve_color(image, self.full, self.settings.preserve_color, product(self.color_mask, visible))
         if self.strength_mask is not None:
             # the objective did the work; only where hardly any style is wanted is the content itself laid over
             image = torch.lerp(self.full, image, (self.strength_mask * 20).clamp(0, 1))
@@ -315,7 +306,7 @@ class Painting:
         settings = replace(self.settings, time=0.0).as_dict()
         return {
             "content": digest(self.content),
-            "styles": [[style.weight, digest(style.picture)] for style in self.styles],
+            "styles": [[s.weight, s.sha256 if s.picture is None else digest(s.picture)] for s in self.styles],
             "masks": [hashlib.sha256(mask.cpu().contiguous().numpy().tobytes()).hexdigest() for mask in masks],
             "settings": settings,
         }
@@ -339,59 +330,6 @@ class Painting:
             UsageError: the state of other work.
         """
         self.state, self.levels = state.load(path, self.canvas, self.settings, self._identity())
-
-
-def stylize(
-    content: ImageLike,
-    styles: ImageLike | Sequence[ImageLike | tuple[ImageLike, float]],
-    *,
-    start: ImageLike | Stylizer | None = None,
-    **settings: Any,
-) -> Stylized:
-    """Paint `content` in the style of one or several pictures.
-
-    `styles`: a picture, or a list of pictures or (picture, weight). `start`: a picture or a `Stylizer` to start from.
-    `settings`: the fields of `Settings` (size=512, quality="good", strength=1.0, time=60 ...). A picture is a path, a PIL
-    picture, an array (H x W x 3, uint8, uint16 or float in [0, 1]) or a tensor (3 x H x W in [0, 1]).
-
-    Raises:
-        ImpastoError: a picture that cannot be used, a wrong setting, or work that went wrong; see `impasto.errors`.
-    """
-    begun = time.monotonic()
-    chosen = settings_from(settings)
-    picture, names = opened(content)
-    first = start if start is None or (callable(start) and not isinstance(start, Tensor)) else io.load(start).image
-    painting = Painting(
-        picture,
-        as_styles(styles),
-        chosen,
-        start=first,
-        deadline=begun + chosen.time if chosen.time else math.inf,
-        names={"content": names},
-    )
-    for _ in painting.steps():
-        pass
-    return painting.result()
-
-
-def settings_from(values: Mapping[str, Any]) -> Settings:
-    """Settings from keywords; `size` and `steps` may be numbers.
-
-    Raises:
-        UsageError: a name that is not a setting, or a wrong value.
-    """
-    values = {name: str(value) if name in ("size", "steps") else value for name, value in values.items()}
-    try:
-        return Settings(**values)
-    except TypeError as error:
-        raise UsageError(f"not a setting: {str(error).rpartition('argument ')[2]}; see impasto.Settings") from error
-
-
-def _product(first: Mask | None, second: Mask | None) -> Mask | None:
-    """Two masks multiplied, None standing for ones; of two sizes, in the first one's."""
-    if first is None or second is None:
-        return second if first is None else first
-    return first * geometry.resize(second, (first.shape[-2], first.shape[-1]))
 
 
 def _mean(mask: Mask | None) -> float:

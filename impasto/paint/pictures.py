@@ -8,16 +8,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from PIL import Image as PILImage
 
-from impasto import device as devices
 from impasto.errors import PaintingError, UnfitPicture, UsageError
 from impasto.features.encoders import MIN_SIDE
-from impasto.pixels import io
+from impasto.features.statistics import Moments
+from impasto.pixels import geometry, io
 from impasto.pixels.io import Picture
 from impasto.types import Image, ImageLike, Mask
 
@@ -50,14 +50,33 @@ class Stylized:
         return io.save(self.picture, path, recipe=self.recipe, bits=bits, force=force)
 
 
+class Known(Protocol):
+    """A painting of which only statistics are kept, as a style file holds them."""
+
+    def at(self, size: int) -> Mapping[str, Moments]:
+        """Moments of each layer, the painting looked at with a long edge of about `size` px."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Style:
-    """A picture whose style counts, and how much beside the others."""
+    """A picture whose style counts, or its statistics alone, and how much beside the others."""
 
-    picture: Picture
+    picture: Picture | None
     weight: float = 1.0
     name: str = ""
     sha256: str = ""
+    known: Known | None = None
+    """What is known of it where there is no picture."""
+
+    def open(self, purpose: str = "this") -> Picture:
+        """The picture.
+
+        Raises:
+            UsageError: there are statistics only; says that `purpose` needs more.
+        """
+        if self.picture is None:
+            raise UsageError(f"of style {self.name!r} only statistics are kept: {purpose} needs the painting itself")
+        return self.picture
 
 
 def opened(source: ImageLike) -> tuple[Picture, dict[str, str]]:
@@ -71,21 +90,6 @@ def digest(picture: Picture) -> str:
     """SHA-256 of a picture's colors and alpha."""
     planes = picture.image if picture.alpha is None else torch.cat([picture.image, picture.alpha], 1)
     return hashlib.sha256(planes.contiguous().numpy().tobytes()).hexdigest()
-
-
-def as_styles(styles: ImageLike | Sequence[ImageLike | tuple[ImageLike, float]]) -> list[Style]:
-    """What users hand in as styles, opened.
-
-    Raises:
-        PictureError: a style that cannot be read.
-    """
-    several = styles if isinstance(styles, list | tuple) else [styles]
-    found = []
-    for entry in several:
-        source, weight = entry if isinstance(entry, tuple) else (entry, 1.0)
-        picture, names = opened(cast("ImageLike", source))
-        found.append(Style(picture, float(weight), names["source"], names["sha256"]))
-    return found
 
 
 def normalized(styles: Sequence[Style]) -> list[Style]:
@@ -121,7 +125,8 @@ def shares(weights: Sequence[float]) -> list[float]:
 
 def check(full: Image, alpha: Mask | None, styles: Sequence[Style]) -> None:
     """Refuse pictures too small for the encoder, or of which nothing shows."""
-    named = [(f"style {style.name or 'picture'}", style.picture.image, style.picture.alpha) for style in styles]
+    seen = [(style.name, style.picture) for style in styles if style.picture is not None]
+    named = [(f"style {name or 'picture'}", picture.image, picture.alpha) for name, picture in seen]
     for what, image, opacity in [("the result", full, alpha), *named]:
         height, width = image.shape[-2:]
         if min(height, width) < MIN_SIDE:
@@ -130,22 +135,11 @@ def check(full: Image, alpha: Mask | None, styles: Sequence[Style]) -> None:
             raise UnfitPicture(f"{what} is transparent everywhere: there is nothing to see")
 
 
-def noise(init: str, shape: torch.Size, seed: int, styles: Sequence[Image]) -> Image:
-    """noise: normal around middle gray; gray: middle gray; style: normal with the styles' mean color and deviation."""
-    drawn = devices.noise(tuple(shape), seed, torch.device("cpu"))
-    if init == "style":
-        mean = torch.stack([style.mean((0, 2, 3)) for style in styles]).mean(0).view(1, 3, 1, 1)
-        deviation = torch.stack([style.std((0, 2, 3)) for style in styles]).mean(0).view(1, 3, 1, 1)
-        return (mean + deviation * drawn).clamp(0, 1)
-    # gray has a trace of noise, for nothing sets the pixels of a flat plane apart
-    return (0.5 + (0.2 if init == "noise" else 1 / 255) * drawn).clamp(0, 1)
-
-
-def guard(image: Image, content: Image, styles: Sequence[Image]) -> None:
+def guard(image: Image, content: Image, styles: Sequence[Style]) -> None:
     """Refuse a picture that shows nothing although what it was made from does."""
     if not torch.isfinite(image).all():
         raise PaintingError("the picture holds values that are not numbers: try --precision fp32, or lower weights")
-    sources = [content, *styles]
+    sources = [content, *(style.picture.image for style in styles if style.picture is not None)]
     advice = "raise the content weight, take more steps, or check the encoder's weights"
     if float(image.std()) < FLAT < min(float(source.std()) for source in sources):
         raise PaintingError(f"the result is flat (deviation {float(image.std()):.4f}): {advice}")
@@ -156,3 +150,10 @@ def guard(image: Image, content: Image, styles: Sequence[Image]) -> None:
 def chroma(image: Image) -> float:
     """Mean distance of the pixels from gray, 0 ... about 0.8."""
     return float((image - image.mean(1, keepdim=True)).square().sum(1).sqrt().mean())
+
+
+def product(first: Mask | None, second: Mask | None) -> Mask | None:
+    """Two masks multiplied, None standing for ones; of two sizes, in the first one's."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first * geometry.resize(second, (first.shape[-2], first.shape[-1]))

@@ -11,7 +11,7 @@ from typing import Any
 from impasto.errors import UsageError
 
 QUALITIES = ("draft", "good", "best")
-INITS = ("content", "noise", "gray", "style")
+INITS = ("filter", "content", "noise", "gray", "style")
 OPTIMIZERS = ("lbfgs", "adam")
 CONTENT_LOSSES = ("features", "similarity")
 COLORS = ("off", "luminance", "match", "histogram")
@@ -28,7 +28,7 @@ class Settings:
     size: str = "512"
     """Long edge of the result in px, or "full" for the content's own size."""
     quality: str = "good"
-    """draft, good or best: how many steps at each size."""
+    """draft (one pass of a filter), good or best: how many steps at each size."""
     strength: float = 1.0
     """0 ... 1: 0 is the content itself, 1 the style's statistics in full."""
     steps: str = ""
@@ -53,8 +53,9 @@ class Settings:
     style_layer_weights: tuple[float, ...] = (256.0, 64.0, 16.0, 4.0, 1.0)
     """Share of each style layer, divided by their sum."""
     content_layers: tuple[str, ...] = ("relu4_2",)
-    init: str = "content"
-    """content, noise, gray, style (noise with the style's color statistics), or a picture's path."""
+    init: str = "filter"
+    """filter (what the any-style network makes of it), content, noise, gray, style (noise with the style's color statistics),
+    or a picture's path."""
     optimizer: str = "lbfgs"
     step_size: float = 0.08
     """Adam's step; L-BFGS finds its own."""

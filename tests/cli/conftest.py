@@ -77,7 +77,7 @@ def engine(monkeypatch):
     told = Engine()
 
     class Painting:
-        def __init__(self, content, styles, settings, *, deadline, names, **regions):
+        def __init__(self, content, styles, settings, *, deadline, names, bind, **regions):
             if settings.size == "13":
                 raise UsageError("size 13 is unlucky")
             self.content, self.styles, self.settings, self.names = content, styles, settings, names
@@ -111,7 +111,7 @@ def engine(monkeypatch):
             self.made = int(text)
             told.resumed.append(self.made)
 
-    monkeypatch.setattr("impasto.paint.image.Painting", Painting)
+    monkeypatch.setattr("impasto.still.Painting", Painting)
     return told
 
 

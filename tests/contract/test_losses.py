@@ -5,9 +5,9 @@ import torch
 
 from impasto.errors import ImpastoError
 from impasto.features.encoders import ENCODERS, POOLINGS
-from impasto.paint.image import stylize
 from impasto.paint.objective import CONTENT_LOSSES, STYLE_LOSSES
 from impasto.paint.settings import Settings
+from impasto.still import stylize
 
 every_style_loss = pytest.mark.parametrize("loss", STYLE_LOSSES.values(), ids=STYLE_LOSSES)
 every_content_loss = pytest.mark.parametrize(("statistic", "distance"), CONTENT_LOSSES.values(), ids=CONTENT_LOSSES)

@@ -103,7 +103,7 @@ def test_names_are_never_paths(tmp_path, learned):
         style.load("xyz", tmp_path)
     (tmp_path / "inside").mkdir()
     for path in ("../starry-night", str(tmp_path / "starry-night")):
-        with pytest.raises(UsageError, match="no style is named"):
+        with pytest.raises(UsageError, match="no style named"):
             style.named(path, tmp_path / "inside")
 
 

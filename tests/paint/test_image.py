@@ -12,9 +12,11 @@ from PIL import Image as PILImage
 import impasto
 from impasto import metrics
 from impasto.errors import ImpastoError, PaintingError, UnfitPicture, UnreadablePicture, UsageError
-from impasto.paint.image import Painting, as_styles, opened, stylize
+from impasto.paint.image import Painting
+from impasto.paint.pictures import opened
 from impasto.paint.settings import Settings
 from impasto.pixels import geometry, io, recipe
+from impasto.still import open_styles, stylize
 
 BOTH = pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 
@@ -35,7 +37,7 @@ def begin(narrow):
 
     def prepare(content, style, *, start=None, **settings):
         chosen = Settings(**{"size": "32", "steps": "6", "encoder": narrow, "precision": "fp32"} | settings)
-        return Painting(opened(content)[0], as_styles(style), chosen, start=start)
+        return Painting(opened(content)[0], open_styles(style), chosen, start=start)
 
     return prepare
 

@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from impasto.paint.image import Painting, as_styles, opened
+from impasto.paint.image import Painting
 from impasto.paint.objective import anchor_terms, pull
 from impasto.paint.optimize import Level
+from impasto.paint.pictures import opened
 from impasto.paint.regions import Region
 from impasto.paint.settings import Settings
 from impasto.pixels import color
+from impasto.still import open_styles
 
 ONES = torch.ones(1, 1, 48, 64)
 
@@ -18,7 +20,7 @@ def begin(narrow, picture):
     def prepare(styles=1, content=None, masks=None, **settings):
         chosen = Settings(**{"size": "64", "steps": "64:4", "encoder": narrow, "precision": "fp32"} | settings)
         content = picture(1, 48, 64) if content is None else content
-        return Painting(opened(content)[0], as_styles([picture(2 + i, 60, 52) for i in range(styles)]), chosen, **(masks or {}))
+        return Painting(opened(content)[0], open_styles([picture(2 + i, 60, 52) for i in range(styles)]), chosen, **(masks or {}))
 
     return prepare
 

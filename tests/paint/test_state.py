@@ -5,8 +5,10 @@ import torch
 
 from impasto.errors import UsageError, WeightsError
 from impasto.features import weights
-from impasto.paint.image import Painting, as_styles, opened
+from impasto.paint.image import Painting
+from impasto.paint.pictures import opened
 from impasto.paint.settings import Settings
+from impasto.still import open_styles
 
 STEPS = "32:4,45:3,64:4"
 
@@ -15,7 +17,7 @@ STEPS = "32:4,45:3,64:4"
 def begin(narrow, picture):
     def prepare(content=1, keep=None, **settings):
         chosen = Settings(**{"size": "64", "steps": STEPS, "encoder": narrow, "precision": "fp32"} | settings)
-        return Painting(opened(picture(content, 48, 64))[0], as_styles(picture(2, 60, 52)), chosen, keep=keep)
+        return Painting(opened(picture(content, 48, 64))[0], open_styles(picture(2, 60, 52)), chosen, keep=keep)
 
     return prepare
 

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from impasto.errors import UsageError
 from impasto.features import distances, statistics
 from impasto.paint import tiled
-from impasto.paint.image import Painting, as_styles, opened
+from impasto.paint.image import Painting
 from impasto.paint.objective import Objective, Term
 from impasto.paint.optimize import Level
+from impasto.paint.pictures import opened
 from impasto.paint.settings import Settings
+from impasto.still import open_styles
 
 
 @given(st.integers(16, 400), st.integers(16, 400), st.sampled_from([64, 128, 256]), st.integers(0, 15), st.integers(0, 15))
@@ -31,7 +33,7 @@ def begin(narrow, picture):
 
     def prepare(strength_mask=None, **settings):
         chosen = Settings(**{"size": "150x118", "encoder": narrow, "precision": "fp32"} | settings)
-        return Painting(opened(picture(1, 118, 150))[0], as_styles(picture(2, 90, 70)), chosen, strength_mask=strength_mask)
+        return Painting(opened(picture(1, 118, 150))[0], open_styles(picture(2, 90, 70)), chosen, strength_mask=strength_mask)
 
     return prepare
 

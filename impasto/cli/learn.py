@@ -1,0 +1,241 @@
+"""`impasto learn`: a filter of one's own, from one painting; and what it shares with `impasto train`."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from impasto.cli import options, report, words
+from impasto.cli.options import MACHINE, OUTPUT, PAINTING, option
+from impasto.errors import ImpastoError, OutputError, OutputExists, PictureError, UsageError
+
+if TYPE_CHECKING:
+    from impasto.fast.learn import Learner
+    from impasto.fast.loop import Training
+    from impasto.types import Image
+
+STOPPING = "stopping after this step and saving where it stands (once more: give it up at once)"
+CPU_TIME, GPU_TIME = 480.0, 60.0
+"""Seconds of learning where neither --time nor --steps is given."""
+
+Photos = Annotated[
+    list[Path],
+    option(
+        "A folder of photographs to learn on; repeat for more. Default: some that come with impasto.", "--photos", default=False
+    ),
+]
+Output = Annotated[str, option("The file to write, FILE.safetensors.", "--output", "-o", panel=OUTPUT, metavar="FILE")]
+Force = Annotated[bool, option("Replace the file and begin again.", "--force", "-f", panel=OUTPUT)]
+Resume = Annotated[bool, option("Go on where it stopped, from the state beside the file.", "--resume", panel=OUTPUT)]
+Preview = Annotated[
+    str,
+    option("Show how it paints in this file while it works.", "--preview", panel=OUTPUT, metavar="FILE", default=False),
+]
+Time = Annotated[
+    str, option("How long, start included: 90s, 10m. Default: 8m, on a GPU 1m.", "--time", metavar="TIME", default=False)
+]
+Steps = Annotated[int, option("Steps altogether; 0: as many as fit into the time.", "--steps", panel=PAINTING, min=0)]
+Parts = Annotated[
+    str, option("What is learned: all, or head for a file a third as large.", "--parts", panel=PAINTING, metavar="all|head")
+]
+Name = Annotated[str, option("The style's name. Default: after the file.", "--name", default=False)]
+Title = Annotated[str, option("The painting's title, kept in the file.", "--title", default=False)]
+Artist = Annotated[str, option("Who painted it.", "--artist", default=False)]
+Year = Annotated[str, option("When.", "--year", default=False)]
+Rights = Annotated[str, option("Who may do what with it: public domain, CC BY 4.0 ...", "--rights", default=False)]
+Backbone = Annotated[
+    str, option("A network to start from, made by impasto train.", "--backbone", panel=PAINTING, metavar="FILE", default=False)
+]
+Rate = Annotated[float, option("Learning rate.", "--rate", panel=PAINTING)]
+Seed = Annotated[int, option("Start of the random numbers.", "--seed")]
+Device = Annotated[str, option("auto, cpu, cuda, cuda:1, mps.", "--device", panel=MACHINE)]
+
+
+def learn(
+    painting: Annotated[str, typer.Argument(help="The painting to learn from.", metavar="PAINTING")],
+    *,
+    photos: Photos = [],  # noqa: B006  # Typer's way; nobody changes it
+    output: Output,
+    time: Time = "",
+    steps: Steps = 0,
+    parts: Parts = "all",
+    rate: Rate = 2e-3,
+    seed: Seed = 0,
+    name: Name = "",
+    title: Title = "",
+    artist: Artist = "",
+    year: Year = "",
+    rights: Rights = "",
+    backbone: Backbone = "",
+    force: Force = False,
+    resume: Resume = False,
+    preview: Preview = "",
+    device: Device = "auto",
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Learn a filter for one painting: minutes once, then any picture in one pass.
+
+    impasto learn painting.jpg --photos my-photos -o mine.safetensors
+    """
+    report.warnings = not quiet
+    out, state = Path(output), Path(f"{output}.state.safetensors")
+    limit = words.parse_time(time)
+    check_files(out, state, force=force, resume=resume, preview=preview, read=painting)
+    if resume and not state.exists():
+        report.say(f"{out} is finished", quiet=quiet)
+        report.result(out, {"finished": True}, as_json=as_json)
+        return report.DONE
+    told = {"title": title, "artist": artist, "year": int(year) if year.isdecimal() else year, "rights": rights}
+    passport = {key: value for key, value in told.items() if value}
+    wishes = {"parts": parts, "name": name or plain(out.stem), "passport": passport, "device": device}
+    learner = begin(painting, photos, backbone, rate=rate, seed=seed, **wishes)
+    limits = {"seconds": limit or (math.inf if steps else usual_time(learner)), "count": steps or None, "resume": resume}
+    if not photos:
+        report.say(f"learning on the {learner.count} photographs that come with impasto; --photos takes yours", quiet=quiet)
+    if force:
+        state.unlink(missing_ok=True)
+    finished = follow(learner, out, state, limits, preview=preview, quiet=quiet, label=learner.first.name)
+    if finished:
+        state.unlink(missing_ok=True)
+    report.result(out, {"name": learner.first.name, **facts(learner, finished)}, as_json=as_json)
+    return end(finished, out, quiet)
+
+
+def begin(painting: str, photos: list[Path], backbone: str, *, rate: float, seed: int, **wishes: Any) -> Learner:
+    """The learner of a painting, all that it reads being read.
+
+    Raises:
+        ImpastoError: something that it needs is missing, damaged or does not fit.
+    """
+    from dataclasses import replace
+
+    from impasto.fast import learn as learning
+    from impasto.pixels import geometry, io
+
+    net = learning.backbone(Path(backbone) if backbone else None)
+    picture = io.load(painting)
+    image = picture.image if picture.alpha is None else geometry.fill(picture.image, picture.alpha)
+    settings = replace(learning.SETTINGS, rate=rate, seed=seed)
+    return learning.Learner(image, photos, net=net, settings=settings, **wishes)
+
+
+def usual_time(training: Training[Any]) -> float:
+    """Seconds to learn for where nothing is said."""
+    return CPU_TIME if training.accelerator.device.type == "cpu" else GPU_TIME
+
+
+def plain(text: str) -> str:
+    """A name for a style: "My Painting (2)" -> "my-painting-2"."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "style"
+
+
+def check_files(out: Path, state: Path, *, force: bool, resume: bool, preview: str, read: str = "") -> None:
+    """Find out before any work what would go wrong in the end.
+
+    Raises:
+        UsageError: no .safetensors file, nothing to go on with, --force and --resume, or a file that is read and written.
+        OutputExists: a file is there, or an unfinished one.
+        OutputError: it cannot be written there.
+    """
+    if out.suffix != ".safetensors":
+        raise UsageError(f"{out} is not the name of a style or network: give -o FILE.safetensors")
+    if force and resume:
+        raise UsageError("--resume goes on and --force begins again: give one of them")
+    if resume and not state.exists() and not out.exists():
+        raise UsageError(f"there is nothing to go on with: neither {out} nor {state}; leave --resume out")
+    if out.is_dir():
+        raise OutputError(f"{out} is a folder: give a file name")
+    if not force and not resume:
+        if state.exists():
+            raise OutputExists(f"{out} is unfinished: --resume goes on with it, --force begins again")
+        if out.exists():
+            raise OutputExists(f"{out} exists already: --force replaces it")
+    if not out.parent.is_dir():
+        raise OutputError(f"there is no folder {out.parent} to write {out.name} into: make it first")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"no permission to write into {out.parent}")
+    if preview:
+        _check_preview(preview, force, read)
+
+
+def _check_preview(preview: str, force: bool, read: str) -> None:
+    from impasto.pixels import io, recipe
+
+    io.check_output(preview, force=True)
+    if read and os.path.realpath(preview) == os.path.realpath(read):
+        raise UsageError(f"{preview} is both read and written: give the preview another name")
+    try:
+        ours = not Path(preview).exists() or recipe.read(preview) is not None
+    except PictureError:
+        ours = False
+    if not (ours or force):
+        raise OutputExists(f"{preview} exists already and was not made by impasto: --force replaces it")
+
+
+def follow(
+    training: Training[Any],
+    out: Path,
+    state: Path,
+    limits: Mapping[str, Any],
+    *,
+    preview: str,
+    quiet: bool,
+    label: str,
+    told: bool = False,
+) -> bool:
+    """Take the steps, with a bar and previews; whether they were all made. Interrupted, the state is saved.
+
+    The start-up counts as time too. `told`: say what each validation found.
+    """
+    spent = 0.0 if limits["resume"] else time.monotonic() - report.BEGUN
+    limits = {**limits, "seconds": max(1.0, limits["seconds"] - spent)}
+    with report.deferred("" if quiet else STOPPING) as stop, closing(training.steps(out, state, **limits)) as steps:
+        for step in report.progress(steps, quiet=quiet, label=label):
+            if step.preview is not None:
+                preview = preview and _preview(step.preview, preview)
+                if told:
+                    report.say(f"step {step.index}: best so far {training.state.best:.4f}", quiet=quiet)
+            if training.agreed(float(stop.wanted)):
+                return False
+    return True
+
+
+def _preview(image: Image, file: str) -> str:
+    """Write a preview; "" once that fails, for the work is worth more than its preview."""
+    import impasto
+    from impasto.pixels import io
+
+    try:
+        io.save(io.load(image), file, recipe={"version": impasto.__version__, "verb": "preview"}, force=True)
+        return file
+    except ImpastoError as error:
+        report.say(f"impasto: no more previews: {report.one_line(error)}")
+        return ""
+
+
+def facts(training: Training[Any], finished: bool) -> dict[str, Any]:
+    """What JSON tells of a run."""
+    state = training.state
+    loss = round(state.best, 5) if math.isfinite(state.best) else None
+    return {"finished": finished, "steps": state.step, "seconds": round(state.seconds, 1), "loss": loss}
+
+
+def end(finished: bool, out: Path, quiet: bool) -> int:
+    """The exit code.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
+    if finished:
+        return report.DONE
+    report.say(f"{out} is the best so far, --resume goes on with it", quiet=quiet)
+    raise KeyboardInterrupt

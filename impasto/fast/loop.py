@@ -1,0 +1,243 @@
+"""The loop that all training shares, with its state: one process or several, stopped at any time and gone on with."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from impasto.errors import OutputError, PaintingError, WeightsError
+from impasto.fast.course import Batch, Course, Settings, examination, rate, term_weights, terms
+from impasto.features import weights
+from impasto.types import Image, Step
+
+log = logging.getLogger(__name__)
+
+N = TypeVar("N", bound=nn.Module)
+
+
+class State(Generic[N]):
+    """Network, optimizer, averaged weights and the count of steps: all that a training is."""
+
+    def __init__(
+        self,
+        net: N,
+        settings: Settings,
+        groups: Sequence[dict[str, Any]] | None = None,
+        about: Mapping[str, str] | None = None,
+    ) -> None:
+        """`groups`: parameters for the optimizer (default: all). `about`: what a file must say to be gone on with."""
+        self.net, self.settings, self.about = net, settings, dict(about or {"kind": "training"})
+        found = groups or [{"params": list(net.parameters()), "weight_decay": 0.0}]
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(found, lr=settings.rate, betas=(0.9, 0.999))
+        self.average = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+        self.step, self.seconds, self.best = 0, 0.0, math.inf
+
+    def follow(self) -> None:
+        """Move the average of weights towards the weights: faster at first, so that the start is forgotten."""
+        keep = min(self.settings.average, (1 + self.step) / (10 + self.step))
+        for name, tensor in self.net.state_dict().items():
+            self.average[name].lerp_(tensor.to(self.average[name]), 1 - keep)
+
+    def averaged(self) -> N:
+        """A copy of the network with averaged weights."""
+        net = copy.deepcopy(self.net)
+        net.load_state_dict(self.average)
+        return net.eval()
+
+    def save(self, path: Path) -> None:
+        """Write everything to one file, atomically."""
+        tensors = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.items()}
+        for index, entry in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{index}.{name}": value for name, value in entry.items()}
+        figures = {"step": self.step, "seconds": self.seconds, "best": self.best if math.isfinite(self.best) else None}
+        weights.save(path, tensors, {**self.about, "settings": asdict(self.settings), **figures})
+
+    def load(self, path: Path) -> None:
+        """Go on from a file.
+
+        Raises:
+            WeightsError: damaged, or not a training's state, or that of other work.
+        """
+        tensors, passport = weights.load(path)
+        found = {**passport, "net": passport.get("settings", {}).get("net")}
+        other = [key for key, value in {**self.about, "net": self.settings.net}.items() if found.get(key) != value]
+        if other:
+            work = f"a {self.about['kind']} of the network {self.settings.net!r}"
+            raise WeightsError(f"{path} is not the state of {work} that goes on here: it has another {' and '.join(other)}")
+        try:
+            self.net.load_state_dict(_under(tensors, "net."))
+        except RuntimeError as error:
+            raise WeightsError(f"{path} does not fit this impasto: {str(error).splitlines()[0]}") from error
+        self.average = {name: tensor.to(self.average[name].device) for name, tensor in _under(tensors, "average.").items()}
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under(tensors, "adam.").items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.step, self.seconds = passport["step"], passport["seconds"]
+        self.best = math.inf if passport["best"] is None else passport["best"]
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+@torch.no_grad()
+def validate(lesson: nn.Module, course: Course, batches: Sequence[Batch]) -> dict[str, float]:
+    """Content and style of held-out photographs in held-out styles at full strength, and their sum by the final weights."""
+    sums = {"content": 0.0, "style": 0.0}
+    settings = replace(course.settings, smooth=0.0)
+    for batch in batches:
+        painted, _ = lesson(batch.photo, batch.row, batch.noise, batch.strength, None)
+        found = terms(settings, course, batch, painted, None)
+        sums = {name: total + found[name].item() / len(batches) for name, total in sums.items()}
+    return {**sums, "total": settings.content * sums["content"] + settings.style * sums["style"]}
+
+
+class Training(ABC, Generic[N]):
+    """The loop of one run of training. What is learned, from which pictures, and how it is kept, its subclasses say."""
+
+    accelerator: Any
+    settings: Settings
+    course: Course
+    held: Course
+    """The pictures that are held out to measure on."""
+    state: State[N]
+
+    @abstractmethod
+    def lesson(self, net: N) -> nn.Module:
+        """What paints a batch: (photo, row, noise, strength, moved or None) -> (painted, moved painted or None)."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Called before the first step of a run that does not go on with another."""
+
+    @abstractmethod
+    def standing(self, out: Path, exam: Sequence[Batch]) -> float:
+        """Validation loss of what lies at `out` and must be beaten."""
+
+    @abstractmethod
+    def keep(self, out: Path, net: N, found: Mapping[str, float], better: bool) -> None:
+        """Note a validation, and write the network to `out` where it is the best so far."""
+
+    @abstractmethod
+    def preview(self, net: N, exam: Sequence[Batch]) -> Image:
+        """A picture that shows how far it is."""
+
+    def steps(
+        self, out: Path, state: Path, *, count: int | None = None, seconds: float = math.inf, resume: bool = False
+    ) -> Generator[Step]:
+        """Train until `count` steps or `seconds` of work (with those before a resumption) are reached; yields progress.
+
+        Losses are unweighted but for their total; a preview comes with each validation. The best network so far lies at
+        `out`; one that lies there already is replaced by a better one only. Closing the generator saves the state.
+
+        Raises:
+            PaintingError: the loss is no number any more, or explodes; the files keep the last good ones.
+            WeightsError: a file of state, or a network at `out`, that is damaged or from elsewhere.
+        """
+        if resume:
+            self.state.load(state)
+        else:
+            self.begin()
+        lesson, self.state.optimizer = self.accelerator.prepare(self.lesson(self.state.net), self.state.optimizer)
+        exam, goal = examination(self.held), count or 10**9
+        self.state.best = min(self.state.best, self.standing(out, exam))
+        usual, pace, saved = math.inf, 0.0, self.state.step
+        try:
+            while self.state.step < goal and self.state.seconds < seconds:
+                start = time.monotonic()
+                values = self._step(lesson, usual)
+                usual = min(usual, values["total"]) if usual == math.inf else 0.98 * usual + 0.02 * values["total"]
+                taken = self.agreed(time.monotonic() - start)
+                pace = 0.95 * pace + 0.05 * min(taken, 5 * pace) if pace else taken
+                self.state.seconds += min(taken, 5 * pace)  # a process that was stopped for a while did not work
+                left, preview = min(pace * (goal - self.state.step), seconds - self.state.seconds), None
+                if self.state.step % self.settings.validate == 0 or self.state.step == goal or left <= 0:
+                    start = time.monotonic()
+                    preview = self._examine(exam, out)
+                    self._save(state)
+                    saved = self.state.step
+                    self.state.seconds += min(self.agreed(time.monotonic() - start), 20 * pace)
+                total, side = min(goal, self.state.step + max(0, int(left / pace))), self.settings.crop
+                yield Step(self.state.step, total, values, preview, max(0.0, left), (side, side))
+        except (PaintingError, KeyboardInterrupt):  # in the midst of a step: the last good state stays
+            saved = self.state.step
+            raise
+        finally:
+            if saved != self.state.step:
+                self._save(state)
+
+    def agreed(self, value: float) -> float:
+        """The mean of a number over all processes, so that they do the same."""
+        if self.accelerator.num_processes == 1:
+            return value
+        return float(self.accelerator.reduce(torch.tensor(value, device=self.accelerator.device), "mean"))
+
+    def _step(self, lesson: nn.Module, usual: float) -> dict[str, float]:
+        state, settings, accelerator = self.state, self.settings, self.accelerator
+        factors, (rank, ranks) = term_weights(settings, state.step), (accelerator.process_index, accelerator.num_processes)
+        batch = self.course.batch(state.step, rank, ranks, moving=factors["motion"] > 0)
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate(settings, state.step) * group.get("share", 1.0)
+        painted, moved = lesson(batch.photo, batch.row, batch.noise, batch.strength, batch.moved)
+        found = terms(settings, self.course, batch, painted, moved)
+        total = sum((factors[name] * term for name, term in found.items()), torch.zeros((), device=painted.device))
+        values = {name: accelerator.reduce(term.detach(), "mean").item() for name, term in {**found, "total": total}.items()}
+        if not math.isfinite(values["total"]) or values["total"] > 50 * usual:
+            raise PaintingError(
+                f"training diverges at step {state.step} (loss {values['total']:.3g}): lower the learning rate of {settings.rate}"
+            )
+        state.optimizer.zero_grad()
+        accelerator.backward(total)
+        accelerator.clip_grad_norm_(lesson.parameters(), 1.0)
+        state.optimizer.step()
+        state.step += 1
+        state.follow()
+        return values
+
+    def _examine(self, exam: Sequence[Batch], out: Path) -> Image | None:
+        if not self.accelerator.is_main_process:
+            return None
+        net = self.state.averaged()
+        found = validate(self.lesson(net), self.held, exam)
+        log.info("step %d, %.0f s: held out %s", self.state.step, self.state.seconds, brief(found))
+        better = found["total"] < self.state.best or not out.exists()
+        if better:
+            self.state.best = found["total"]
+        with written(out):
+            self.keep(out, net, found, better)
+        with torch.no_grad():
+            return self.preview(net, exam).cpu()
+
+    def _save(self, path: Path) -> None:
+        if self.accelerator.is_main_process:
+            with written(path):
+                self.state.save(path)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """What goes wrong while a file is written, as one line of ours."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
+
+
+def brief(values: Mapping[str, float]) -> str:
+    """Losses for a log."""
+    return " ".join(f"{name} {value:.4f}" for name, value in values.items())
