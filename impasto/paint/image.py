@@ -31,6 +31,9 @@ from impasto.pixels.io import Picture
 from impasto.types import Image, Mask, Step, Stylizer
 
 log = logging.getLogger(__name__)
+LARGE, FAR = 512, 256
+"""Pictures larger than this are also judged as they are seen from afar, at this long edge, px: so the same strength looks the
+same at every size, and large pictures keep the composition that they were given when they were small."""
 SAVING = 0.7, 1.2e-6
 """Seconds kept for finishing and writing the result: once, and for each pixel."""
 
@@ -199,7 +202,13 @@ class Painting:
         pictures.guard(self.canvas.render().detach(), self.full, self.styles)
 
     def objective_at(self, level: Level) -> optimize.Objective:
-        """The objective at a level: style and content looked at in its size."""
+        """The objective at a level: style and content looked at in its size, and in large pictures also from afar."""
+        if level.size <= LARGE:
+            return self._seen_at(level)
+        far = geometry.sizes(*self.shape, FAR)
+        return objective.Scales(self._seen_at(level), self._seen_at(Level(FAR, 0)), far)
+
+    def _seen_at(self, level: Level) -> optimize.Objective:
         shape = geometry.sizes(*self.shape, level.size)
         content = geometry.resize(self.visible, shape)
         terms = objective.smoothness_terms(self.settings)

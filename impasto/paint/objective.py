@@ -13,7 +13,9 @@ from impasto.errors import UsageError
 from impasto.features import distances, statistics
 from impasto.features.encoders import VGG
 from impasto.features.statistics import Statistic
+from impasto.paint.optimize import Objective as Minimized
 from impasto.paint.settings import Settings
+from impasto.pixels import geometry
 from impasto.types import Features, Image, Mask
 
 
@@ -53,6 +55,27 @@ class Objective:
         loss, losses = self(image)
         (gradient,) = torch.autograd.grad(loss, image)
         return {**{name: value.detach() for name, value in losses.items()}, "total": loss.detach()}, gradient
+
+
+class Scales:
+    """The sum of an objective on the picture as it is, and of another on the picture seen from afar.
+
+    What a network sees at once is some hundred pixels: of a large picture it judges only the grain. Both losses are means
+    over positions, so both pull a pixel alike.
+    """
+
+    def __init__(self, near: Minimized, far: Minimized, shape: tuple[int, int]) -> None:
+        """`shape`: height and width of the picture as it is seen from afar, px."""
+        self.near, self.far, self.shape = near, far, shape
+
+    def gradient(self, image: Image, step: int = 0) -> tuple[dict[str, Tensor], Image]:
+        """Each term's loss and "total", both objectives' added up, and the gradient with respect to the image."""
+        losses, pull = self.near.gradient(image, step)
+        image = image.detach().requires_grad_()
+        small = geometry.resize(image, self.shape)
+        far, pull_far = self.far.gradient(small, step)
+        (back,) = torch.autograd.grad(small, image, pull_far)
+        return summed([*losses.items(), *far.items()]), pull + back
 
 
 def summed(values: Any) -> dict[str, Tensor]:
