@@ -2,8 +2,9 @@
 
     python benchmarks/strength.py --data DATA [--sizes 256,1024,2048] [--strengths 0.4,0.8] [--steps 15,8,6]
 
-`--steps`: at the smallest size of each picture's pyramid, at those between, at the last. Each picture is brought to 256 px and compared there: style and content distance (impasto.metrics), and the mean color
-difference (Lab) from the picture painted at the smallest size, beside that between the smallest strength and the next.
+`--steps`: at the smallest size of each picture's pyramid, at those between, at the last. Each picture is brought to 256 px
+and compared there: style and content distance (impasto.metrics), and the mean color difference (Lab) from the picture
+painted at the smallest size, beside that between the smallest strength and the next.
 """
 
 from __future__ import annotations

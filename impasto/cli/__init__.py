@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import impasto
-from impasto.cli import env, image, inspect, learn, report, styles, train
+from impasto.cli import doodle, env, image, inspect, learn, report, styles, texture, train
 
 app = typer.Typer(
     name="impasto",
@@ -18,8 +18,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("image")(image.image)
+app.command("texture", cls=texture.Command)(texture.texture)
 app.command("learn")(learn.learn)
 app.command("train")(train.train)
+app.command("doodle")(doodle.doodle)
 app.command("inspect")(inspect.inspect)
 app.command("env")(env.env)
 app.add_typer(styles.app, name="styles")
