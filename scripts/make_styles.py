@@ -1,8 +1,8 @@
 """Make the named styles that are embedded: python scripts/make_styles.py DATA [--learn SECONDS] [--only NAME ...]
 
 DATA is the folder with style/ and content/train. Each style file holds the network's code for the painting, the painting's
-statistics, and a passport. With --learn each code, and the network's last layers for it, are trained for so many seconds on the
-photographs (impasto learn); without, the code is what the any-style network itself says.
+statistics, and a passport. With --learn the code, and the network for it, are trained on for so many seconds (impasto
+learn); without, the code is what the any-style network itself says.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from impasto.fast import style
+from impasto.fast import learn, style
 from impasto.features import encoders
 from impasto.pixels import io
 
@@ -48,18 +48,25 @@ def main() -> None:
     for name in options.only or PAINTINGS:
         file, title, artist, year = PAINTINGS[name]
         passport = {"title": title, "artist": artist, "year": year, "rights": "public domain"}
-        make(name, options.data / "style" / f"{file}.jpg", passport, options)
-
-
-def make(name: str, file: Path, passport: dict[str, str], options: argparse.Namespace) -> None:
-    out = style.EMBEDDED / f"{name}.safetensors"
-    if not options.learn:
-        training = "none of its own: the code is predicted by the any-style network, which met the painting in training"
-        made = style.of(style.network(), encoders.load("vgg16"), io.load(file).image, name, {**passport, "training": training})
-        style.save(out, made)
-    else:
-        raise NotImplementedError
-    print(out, out.stat().st_size)
+        image = io.load(options.data / "style" / f"{file}.jpg").image
+        out = style.EMBEDDED / f"{name}.safetensors"
+        if options.learn:
+            training = (
+                "the any-style network, learned on for this painting with photographs of content/train (see THIRD_PARTY.md)"
+            )
+            learner = learn.Learner(
+                image, [options.data / "content" / "train"], name=name, passport={**passport, "training": training}
+            )
+            state = out.with_suffix(".state")
+            for _ in learner.steps(out, state, seconds=options.learn):
+                pass
+            state.unlink(missing_ok=True)
+            print(name, f"{learner.unlearned:.3f} -> {learner.state.best:.3f} in {learner.state.step} steps", flush=True)
+        else:
+            training = "none of its own: the code is predicted by the any-style network, which met the painting in training"
+            made = style.of(style.network(), encoders.load("vgg16"), image, name, {**passport, "training": training})
+            style.save(out, made)
+        print(out.name, f"{out.stat().st_size / 1e3:.0f} kB", flush=True)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ class Settings:
     """Pictures a step, over all processes."""
     rate: float = 2e-3
     """Learning rate of Adam after the warm-up; falls with the inverse root of steps from `settle` on."""
+    predictor: float = 0.1
+    """The predictor's learning rate against the others': its wide layers add up 1,900 inputs, and each moves with a step."""
     warmup: int = 300
     settle: int = 10000
     decay: float = 1e-2

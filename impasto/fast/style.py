@@ -34,6 +34,9 @@ SIZES = (256, 512)
 """Long edges at which a painting's statistics are kept, px: strokes are of another size in each."""
 RANKS = {"relu4_1": 80, "relu5_1": 16}
 """Eigenvectors kept of the widest layers' covariances, whose style distances count least; the others are kept whole."""
+CHANGE_RANK, LARGE_CHANGE = 12, 8192
+"""Changes of a network's parameters with more entries than these are kept as two factors of this rank: of what learning
+changes in a convolution of the body that is 95 % (Hu et al., "LoRA", ICLR 2022, found the same of language models)."""
 SMALLEST = 64
 """Shortest side of a painting, px."""
 EMBEDDED, EMBEDDED_NET = Path(__file__).parent / "styles", Path(__file__).parent / "any.safetensors"
@@ -160,7 +163,7 @@ def of(net: AnyStyle, encoder: VGG, painting: Image, name: str, passport: Mappin
 
 
 def save(path: Path, style: Style) -> None:
-    """Write a style file, atomically; statistics and changes in half precision.
+    """Write a style file, atomically; statistics and changes in half precision, large changes by their leading part.
 
     Raises:
         UsageError: a name that is not of lower-case letters, digits and single hyphens.
@@ -168,11 +171,41 @@ def save(path: Path, style: Style) -> None:
     if not NAME.fullmatch(style.name):
         raise UsageError(f"a style's name is of lower-case letters, digits and single hyphens, not {style.name!r}")
     tensors = {"code": style.code.float()}
-    tensors |= {f"net.{name}": change.half() for name, change in style.changes.items()}
+    for name, change in style.changes.items():
+        tensors |= {f"net.{name}{part}": value.half() for part, value in factored(change).items()}
     for size, layers in style.moments.items():
         for layer, factors in layers.items():
             tensors |= {f"{size}.{layer}.{part}": value.half() for part, value in factors.items()}
     weights.save(path, tensors, {**style.passport, "kind": "style", "name": style.name, "net": style.net})
+
+
+def factored(change: Tensor) -> dict[str, Tensor]:
+    """A change whole, under "", or where it is large as its best approximation L R of rank 12, under ":left" and ":right"."""
+    if change.numel() <= LARGE_CHANGE:
+        return {"": change}
+    left, values, right = torch.linalg.svd(change.flatten(1).float(), full_matrices=False)
+    roots = values[:CHANGE_RANK].sqrt()
+    return {
+        ":left": left[:, :CHANGE_RANK] * roots,
+        ":right": (roots[:, None] * right[:CHANGE_RANK]).view(-1, *change.shape[1:]),
+    }
+
+
+def multiplied(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Changes by parameter, factors multiplied out.
+
+    Raises:
+        KeyError: a factor without its other.
+    """
+    found = {}
+    for key, value in parts.items():
+        name, _, part = key.partition(":")
+        if part == "left":
+            right = parts[f"{name}:right"].float()
+            found[name] = (value.float() @ right.flatten(1)).view(-1, *right.shape[1:])
+        elif not part:
+            found[name] = value.float()
+    return found
 
 
 def read(path: Path) -> Style:
@@ -185,10 +218,10 @@ def read(path: Path) -> Style:
     if passport.get("kind") != "style":
         raise WeightsError(f"{path} is not a style but a {passport.get('kind', 'file of an unknown kind')}")
     nets.check(tensors, path)
-    changes = {key.removeprefix("net."): tensor.float() for key, tensor in tensors.items() if key.startswith("net.")}
+    parts = {key.removeprefix("net."): tensor for key, tensor in tensors.items() if key.startswith("net.")}
     try:
-        code, found = tensors["code"], _factors(tensors)
-    except (KeyError, ValueError, TypeError) as error:
+        code, found, changes = tensors["code"], _factors(tensors), multiplied(parts)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"{path} is damaged: it lacks a part of the style ({error})") from error
     if not found:
         raise WeightsError(f"{path} is damaged: a style has statistics")

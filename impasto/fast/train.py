@@ -87,7 +87,7 @@ class Teacher(Training[AnyStyle]):
         predictor = {id(p) for p in net.predictor.parameters()}
         groups = [
             {"params": [p for p in net.parameters() if id(p) not in predictor], "weight_decay": 0.0},
-            {"params": list(net.predictor.parameters()), "weight_decay": settings.decay},
+            {"params": list(net.predictor.parameters()), "weight_decay": settings.decay, "share": settings.predictor},
         ]
         self.state = State(net, settings, groups)
 

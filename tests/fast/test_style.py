@@ -166,3 +166,27 @@ def test_styles_of_another_network_are_refused(net, learned):
         style.bind(net, [(1.0, replace(learned, net="elsewhere"))])
     with pytest.raises(WeightsError, match="does not have"):
         style.bind(net, [(1.0, replace(learned, changes={"paint.bias": torch.zeros(5)}))])
+
+
+def test_large_changes_are_kept_by_their_leading_part(learned, tmp_path):
+    draw = torch.Generator().manual_seed(1)
+    low = (torch.randn(80, 5, generator=draw) @ torch.randn(5, 720, generator=draw)).view(80, 80, 3, 3)
+    any_rank, small = torch.randn(80, 80, 3, 3, generator=draw), torch.randn(16, 28, 3, 3, generator=draw)
+    changes = {"body.0.first.weight": low, "body.1.first.weight": any_rank, "fine.weight": small}
+    style.save(tmp_path / "changed.safetensors", replace(learned, changes=changes))
+    found = style.read(tmp_path / "changed.safetensors").changes
+    torch.testing.assert_close(found["fine.weight"], small, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found["body.0.first.weight"], low, rtol=1e-2, atol=0.02)
+    left, values, right = np.linalg.svd(any_rank.flatten(1).numpy())
+    best = torch.from_numpy(left[:, :12] * values[:12] @ right[:12]).view(80, 80, 3, 3)
+    torch.testing.assert_close(found["body.1.first.weight"], best.float(), rtol=1e-2, atol=0.02)
+
+
+def test_a_change_that_lacks_a_factor_is_damaged(learned, tmp_path):
+    path = tmp_path / "half.safetensors"
+    style.save(path, replace(learned, changes={"body.0.first.weight": torch.randn(80, 80, 3, 3)}))
+    tensors, passport = weights.load(path)
+    del tensors["net.body.0.first.weight:right"]
+    weights.save(path, tensors, passport)
+    with pytest.raises(WeightsError, match="damaged"):
+        style.read(path)
