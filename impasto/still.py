@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from impasto.errors import UsageError
 from impasto.fast import style as filters
 from impasto.fast import tiles
 from impasto.fast.nets import Bound
@@ -19,7 +18,7 @@ from impasto.fast.style import StyleLike
 from impasto.features import encoders
 from impasto.paint.image import Painting
 from impasto.paint.pictures import Style, Stylized, opened
-from impasto.paint.settings import Settings
+from impasto.paint.settings import Settings, settings_from
 from impasto.pixels import geometry, io
 from impasto.pixels.io import Picture
 from impasto.types import Image, ImageLike, Stylizer
@@ -146,16 +145,3 @@ def stylize(
     for _ in work.steps():
         pass
     return work.result()
-
-
-def settings_from(values: Mapping[str, Any]) -> Settings:
-    """Settings from keywords; `size` and `steps` may be numbers.
-
-    Raises:
-        UsageError: a name that is not a setting, or a wrong value.
-    """
-    values = {name: str(value) if name in ("size", "steps") else value for name, value in values.items()}
-    try:
-        return Settings(**values)
-    except TypeError as error:
-        raise UsageError(f"not a setting: {str(error).rpartition('argument ')[2]}; see impasto.Settings") from error

@@ -1,14 +1,15 @@
-"""Doing jobs: one picture or many, going on where it stopped, keeping what is there."""
+"""Doing jobs: one picture or many, going on where it stopped, keeping what is there; of pictures and of all that is like them."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from impasto.cli import jobs, options, places, report
 from impasto.cli.jobs import STDIN, Job, Plan
@@ -19,6 +20,8 @@ from impasto.paint.settings import Settings
 
 if TYPE_CHECKING:
     from impasto.paint.image import Painting
+    from impasto.paint.pictures import Stylized
+    from impasto.types import Step
 
 PREVIEW_SECONDS, PREVIEW_SHARE = 2.0, 10
 """Previews are written this many seconds apart, and at least so many times as long as one takes."""
@@ -38,6 +41,25 @@ class Wishes:
     places: Places = field(default_factory=Places)
 
 
+class Work(Protocol):
+    """What is made a step at a time, can be stopped and gone on with: a picture, a texture, a doodle."""
+
+    def plan(self) -> str:
+        """What will be done, in one line."""
+
+    def steps(self) -> Iterator[Step]:
+        """Do the work, a step at a time."""
+
+    def result(self) -> Stylized:
+        """What there is of it, at any time."""
+
+    def save_state(self, path: Path) -> None:
+        """Write all that is needed to go on later."""
+
+    def load_state(self, path: Path) -> None:
+        """Go on from what `save_state` wrote."""
+
+
 def run(plan: Plan, settings: Settings, wishes: Wishes) -> int:
     """Do the jobs that are not done yet, one after the other; returns the exit code.
 
@@ -47,22 +69,45 @@ def run(plan: Plan, settings: Settings, wishes: Wishes) -> int:
     """
     from impasto.cli import contact
 
-    report.warnings = not wishes.quiet
-    if wishes.force and wishes.resume:
-        raise UsageError("--resume goes on and --force begins again: give one of them")
-    left = replace(plan, jobs=tuple(job for job in plan.jobs if not _is_there(job, plan.batch, wishes)))
+    _begin(wishes)
+    left = replace(plan, jobs=tuple(job for job in plan.jobs if not _is_there(job, plan.batch, wishes, _facts(job))))
     code, made = _make_all(left, settings, wishes) if left.jobs else (report.DONE, 0)
     for file, group in plan.sheets.items():
         contact.write(file, group, wishes, anew=made > 0)
     return code
 
 
-def _is_there(job: Job, batch: bool, wishes: Wishes) -> bool:
+def due(job: Job, settings: Settings, wishes: Wishes, facts: Mapping[str, Any], shelf: Shelf) -> bool:
+    """Whether the only job of a command is still to be done; a result that is finished is told of, with its `facts`.
+
+    Raises:
+        ImpastoError: something is wrong that can be known before any work.
+    """
+    _begin(wishes)
+    if _is_there(job, False, wishes, facts):
+        return False
+    check(Plan((job,), False, {}), [settings], wishes, shelf)
+    _check_begun(job, wishes)
+    return True
+
+
+def _begin(wishes: Wishes) -> None:
+    report.warnings = not wishes.quiet
+    if wishes.force and wishes.resume:
+        raise UsageError("--resume goes on and --force begins again: give one of them")
+
+
+def _check_begun(job: Job, wishes: Wishes) -> None:
+    if job.unfinished and not wishes.resume and not wishes.force:
+        raise OutputExists(f"{job.output} is unfinished: --resume goes on with it, --force begins again")
+
+
+def _is_there(job: Job, batch: bool, wishes: Wishes, facts: Mapping[str, Any]) -> bool:
     """Whether a picture is finished and to be left alone, which is said."""
     if wishes.force or job.unfinished or not (batch or wishes.resume) or not job.there:
         return False
     if wishes.resume:
-        report.result(job.output, {**_facts(job), "finished": True}, as_json=wishes.as_json)
+        report.result(job.output, {**facts, "finished": True}, as_json=wishes.as_json)
     else:
         report.say(f"{job.output} is there already, left as it is (--force makes it again)", quiet=wishes.quiet)
     return True
@@ -76,7 +121,10 @@ def _make_all(plan: Plan, settings: Settings, wishes: Wishes) -> tuple[int, int]
     failed, count = 0, len(plan.jobs)
     for position, (job, chosen) in enumerate(zip(plan.jobs, changed, strict=True)):
         try:
-            _make(job, chosen, wishes, shelf, _deadline(settings, position, count), plan.batch)
+            begun = time.monotonic()
+            _check_begun(job, wishes)
+            painting = prepare(job, chosen, wishes, shelf, _deadline(settings, position, count))
+            make(job, painting, wishes, _facts(job), begun=begun, batch=plan.batch)
         except Exception as error:
             if not plan.batch:
                 raise
@@ -147,7 +195,7 @@ def _check_outputs(plan: Plan, wishes: Wishes) -> None:
         io.check_output(sheet, wishes.force or contact.is_sheet(sheet))
     for drawn in filter(None, [wishes.preview, wishes.places.show]):
         io.check_output(drawn, force=True)
-        _check_ours(drawn, wishes.force)
+        check_ours(drawn, wishes.force)
 
 
 def _check_inputs(plan: Plan, wishes: Wishes) -> None:
@@ -170,8 +218,12 @@ def _check_inputs(plan: Plan, wishes: Wishes) -> None:
             raise UsageError(f"{file} is the result too: give the preview another name")
 
 
-def _check_ours(file: str, force: bool) -> None:
-    """Previews are replaced all the time, so they must not stand where a picture of the user's own does."""
+def check_ours(file: str, force: bool) -> None:
+    """Previews are replaced all the time, so they must not stand where a picture of the user's own does.
+
+    Raises:
+        OutputExists: one does.
+    """
     from impasto.pixels import recipe
 
     try:
@@ -190,16 +242,25 @@ def _deadline(settings: Settings, position: int, count: int) -> float:
     return now + (report.BEGUN + settings.time - now) / (count - position)
 
 
-def _make(job: Job, settings: Settings, wishes: Wishes, shelf: Shelf, deadline: float, batch: bool) -> None:
-    """Paint the picture of a job and write it; interrupted, what there is of it and the state.
+def make(
+    job: Job,
+    painting: Work,
+    wishes: Wishes,
+    facts: Mapping[str, Any],
+    *,
+    begun: float,
+    batch: bool = False,
+    beside: Callable[[Stylized], Mapping[str, list[str]]] | None = None,
+) -> None:
+    """Do the work of a job and write the result; interrupted, what there is of it and the state.
+
+    `facts`: what JSON tells of it besides. `begun`: `time.monotonic()` when the job was. `batch`: whether there are others, so
+    that messages name this one. `beside`: writes what goes beside a finished result; the files, by their name in JSON.
 
     Raises:
+        ImpastoError: the work went wrong, or cannot be gone on with or written.
         KeyboardInterrupt: it was interrupted.
     """
-    begun = time.monotonic()
-    if job.unfinished and not wishes.resume and not wishes.force:
-        raise OutputExists(f"{job.output} is unfinished: --resume goes on with it, --force begins again")
-    painting = prepare(job, settings, wishes, shelf, deadline)
     if job.unfinished and wishes.resume and job.state:
         _go_on(painting, job.state, batch)
     with report.deferred("" if wishes.quiet else STOPPING) as stop:
@@ -207,12 +268,15 @@ def _make(job: Job, settings: Settings, wishes: Wishes, shelf: Shelf, deadline: 
         finished = _work(painting, wishes, stop)
         if not finished and job.state:
             _keep_state(painting, job.state)
-        stylized = painting.result()
-        path = stylized.save(job.output, bits=wishes.bits, force=wishes.force or job.unfinished)
+        made = painting.result()
+        path = made.save(job.output, bits=wishes.bits, force=wishes.force or job.unfinished)
+        files = beside(made) if finished and beside else {}
         if finished and job.state:
             job.state.unlink(missing_ok=True)
-        facts = {"finished": finished, "seconds": round(time.monotonic() - begun, 2)}
-        report.result(path, {**_facts(job), **facts, "steps": stylized.recipe["settings"]["steps"]}, as_json=wishes.as_json)
+        told = {"finished": finished, "seconds": round(time.monotonic() - begun, 2), "steps": made.recipe["settings"]["steps"]}
+        report.result(path, {**facts, **files, **told}, as_json=wishes.as_json)
+        for file in [] if wishes.as_json else itertools.chain(*files.values()):
+            report.out(file)
     if stop.wanted:
         if job.unfinished:
             report.say(f"{path} is unfinished, --resume goes on with it", quiet=wishes.quiet)
@@ -247,7 +311,7 @@ def _show(file: str, content: Any, styles: Sequence[Any], found: Sequence[Any], 
     report.say(f"regions drawn to {file}", quiet=wishes.quiet)
 
 
-def _go_on(painting: Painting, state: Path, batch: bool) -> None:
+def _go_on(painting: Work, state: Path, batch: bool) -> None:
     try:
         painting.load_state(state)
     except UsageError as error:
@@ -256,7 +320,7 @@ def _go_on(painting: Painting, state: Path, batch: bool) -> None:
         raise OutputError(str(error)) from error  # of this picture alone, not of the whole command
 
 
-def _keep_state(painting: Painting, state: Path) -> None:
+def _keep_state(painting: Work, state: Path) -> None:
     """The state goes first: a picture without one counts as finished."""
     try:
         painting.save_state(state)
@@ -264,7 +328,7 @@ def _keep_state(painting: Painting, state: Path) -> None:
         report.say(f"impasto: {report.one_line(error)}; the picture can be saved but not gone on with")
 
 
-def _work(painting: Painting, wishes: Wishes, stop: report.Stop) -> bool:
+def _work(painting: Work, wishes: Wishes, stop: report.Stop) -> bool:
     """Take the steps, with a bar and previews; whether they were all made."""
     preview, written, cost = wishes.preview, time.monotonic(), 0.0
     for _ in report.progress(painting.steps(), quiet=wishes.quiet):
@@ -278,7 +342,7 @@ def _work(painting: Painting, wishes: Wishes, stop: report.Stop) -> bool:
     return True
 
 
-def _preview(painting: Painting, file: str) -> str:
+def _preview(painting: Work, file: str) -> str:
     """Write a preview; "" once that fails, for the work is worth more than its preview."""
     try:
         painting.result().save(file, force=True)

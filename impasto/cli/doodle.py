@@ -16,15 +16,21 @@ from impasto.cli.jobs import Job
 from impasto.cli.places import Places
 from impasto.cli.shelf import Shelf
 from impasto.cli.words import StyleWord
-from impasto.errors import ImpastoError, OutputExists, UsageError
+from impasto.errors import UsageError
 from impasto.paint.settings import Settings
 
 if TYPE_CHECKING:
     from impasto.paint.doodle import Doodle
 
 DOODLE, SUGGESTING = "Doodle", "Suggesting a map"
-PREVIEW_SECONDS = 2.0
-"""Previews are written this many seconds apart at least."""
+DEFAULTS: dict[str, Any] = {"way": "both", "semantic_weight": 1.0}
+FLAGS = options.settings_of(
+    size="Long edge in px, WIDTHxHEIGHT, or full: as large as the map, or as --content.",
+    quality="How long to work: how many steps are taken once patches are laid, or at each size.",
+    strength="With --content, how much style: 0 leaves the photograph, 1 is all of it.",
+    preserve_color="With --content: keep the photograph's colors.",
+    init="With --way statistics and --content, start from: content (filter is the same), noise, gray, style, or a picture.",
+)
 
 Drawing = Annotated[str, typer.Argument(help="The map: what is where, in flat colors. - is stdin.", metavar="MAP")]
 Content = Annotated[
@@ -58,7 +64,7 @@ SuggestMap = Annotated[
 Colors = Annotated[int, options.option("With --suggest-map: how many colors at most.", "--colors", panel=SUGGESTING)]
 
 
-@options.takes_settings
+@options.takes(FLAGS)
 def doodle(
     drawing: Drawing = "",
     *,
@@ -66,8 +72,8 @@ def doodle(
     style: options.Styles = [],  # noqa: B006  # Typer's way; nobody changes it
     style_map: options.StyleMaps = [],  # noqa: B006
     content: Content = "",
-    way: Way = "both",
-    semantic_weight: SemanticWeight = 1.0,
+    way: Way = DEFAULTS["way"],
+    semantic_weight: SemanticWeight = DEFAULTS["semantic_weight"],
     suggest_map: SuggestMap = "",
     colors: Colors = 5,
     output: options.Output,
@@ -133,36 +139,13 @@ def _run(job: Job, settings: Settings, wishes: Wishes, way: str, semantic_weight
         ImpastoError: whatever is wrong with pictures, maps, settings or the output.
         KeyboardInterrupt: it was interrupted.
     """
-    begun, shelf = time.monotonic(), Shelf()
-    if wishes.force and wishes.resume:
-        raise UsageError("--resume goes on and --force begins again: give one of them")
-    if wishes.resume and job.there and not job.unfinished:
-        report.result(job.output, {**_facts(job, wishes), "finished": True}, as_json=wishes.as_json)
+    begun, shelf, facts = time.monotonic(), Shelf(), _facts(job, wishes)
+    if not batch.due(job, settings, wishes, facts, shelf):
         return report.DONE
-    batch.check(jobs.Plan((job,), jobs.is_folder(job.output), {}), [settings], wishes, shelf)
-    if job.unfinished and not wishes.resume and not wishes.force:
-        raise OutputExists(f"{job.output} is unfinished: --resume goes on with it, --force begins again")
     painting = prepare(job, settings, wishes, shelf, way, semantic_weight)
     for note in painting.notes:
         report.say(f"impasto: {note}", quiet=wishes.quiet)
-    if wishes.resume and job.state:
-        painting.load_state(job.state)
-    with report.deferred("" if wishes.quiet else batch.STOPPING) as stop:
-        report.say(painting.plan(), quiet=wishes.quiet)
-        finished = _work(painting, wishes, stop)
-        if not finished and job.state:
-            painting.save_state(job.state)
-        stylized = painting.result()
-        path = stylized.save(job.output, bits=wishes.bits, force=wishes.force or job.unfinished)
-        if finished and job.state:
-            job.state.unlink(missing_ok=True)
-        facts = {"finished": finished, "seconds": round(time.monotonic() - begun, 2)}
-        facts["steps"] = stylized.recipe["settings"]["steps"]
-        report.result(path, {**_facts(job, wishes), **facts, "notes": painting.notes}, as_json=wishes.as_json)
-    if stop.wanted:
-        if not finished:
-            report.say(f"{path} is unfinished, --resume goes on with it", quiet=wishes.quiet)
-        raise KeyboardInterrupt
+    batch.make(job, painting, wishes, {**facts, "notes": painting.notes}, begun=begun)
     return report.DONE
 
 
@@ -196,20 +179,3 @@ def _facts(job: Job, wishes: Wishes) -> dict[str, Any]:
     content = {} if job.content == wishes.places.content_map else {"content": job.content}
     maps = {"map": wishes.places.content_map, "style_maps": list(wishes.places.style_maps)}
     return {**maps, **content, "styles": [word.source for word in job.styles]}
-
-
-def _work(painting: Doodle, wishes: Wishes, stop: report.Stop) -> bool:
-    """Take the steps, with a bar and previews; whether they were all made."""
-    preview, due = wishes.preview, time.monotonic() + PREVIEW_SECONDS
-    for _ in report.progress(painting.steps(), quiet=wishes.quiet):
-        if stop.wanted:
-            return False
-        if preview and time.monotonic() > due:
-            begun = time.monotonic()
-            try:
-                painting.result().save(preview, force=True)
-            except ImpastoError as error:
-                report.say(f"impasto: no more previews: {report.one_line(error)}")
-                preview = ""
-            due = time.monotonic() + max(PREVIEW_SECONDS, batch.PREVIEW_SHARE * (time.monotonic() - begun))
-    return True

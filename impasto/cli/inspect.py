@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from impasto.cli import compare, options, presets, report, reproduce
+from impasto.cli import compare, options, report, reproduce
 from impasto.errors import ImpastoError, PictureError, UsageError
 
 Files = Annotated[list[str], typer.Argument(help="Pictures made by impasto.", metavar="FILE...")]
@@ -43,7 +43,7 @@ def inspect(
 
 
 def _command(file: str, as_json: bool) -> str:
-    line = reproduce.command(presets.read(file), file)
+    line = reproduce.command(reproduce.read(file), file)
     return json.dumps({"file": file, "command": line}) if as_json else line
 
 

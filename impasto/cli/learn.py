@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.cli import options, report, words
+from impasto.cli import batch, options, report, words
 from impasto.cli.options import MACHINE, OUTPUT, PAINTING, option
-from impasto.errors import ImpastoError, OutputError, OutputExists, PictureError, UsageError
+from impasto.errors import ImpastoError, OutputError, OutputExists, UsageError
 
 if TYPE_CHECKING:
     from impasto.fast.learn import Learner
@@ -168,17 +168,12 @@ def check_files(out: Path, state: Path, *, force: bool, resume: bool, preview: s
 
 
 def _check_preview(preview: str, force: bool, read: str) -> None:
-    from impasto.pixels import io, recipe
+    from impasto.pixels import io
 
     io.check_output(preview, force=True)
     if read and os.path.realpath(preview) == os.path.realpath(read):
         raise UsageError(f"{preview} is both read and written: give the preview another name")
-    try:
-        ours = not Path(preview).exists() or recipe.read(preview) is not None
-    except PictureError:
-        ours = False
-    if not (ours or force):
-        raise OutputExists(f"{preview} exists already and was not made by impasto: --force replaces it")
+    batch.check_ours(preview, force)
 
 
 def follow(

@@ -6,7 +6,7 @@ import difflib
 import functools
 import inspect
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -142,6 +142,15 @@ SETTINGS: dict[str, typer.models.OptionInfo] = {
 """The flag of each setting, named like it, with its default. A new field of `Settings` is given its line here."""
 
 
+def settings_of(*, without: Collection[str] = (), **texts: str) -> dict[str, typer.models.OptionInfo]:
+    """The flags of a verb that is not about photographs: settings left out, and help of its own for others, by name."""
+    return {
+        name: option(texts.get(name, str(info.help)), panel=str(info.rich_help_panel), metavar=info.metavar)
+        for name, info in SETTINGS.items()
+        if name not in without
+    }
+
+
 def _configure(context: typer.Context, file: str) -> str:
     if file:
         context.default_map = {**(context.default_map or {}), **configured(file, context.command.params)}
@@ -192,26 +201,35 @@ def _text(value: object, several: bool) -> object:
     return value if isinstance(value, bool) else str(value)
 
 
-def takes_settings(verb: Callable[..., int]) -> Callable[..., int]:
-    """Give a verb the flag of every setting. Those that were `said` come to it in `chosen`, as `Settings` has them."""
-    signature = inspect.signature(verb, eval_str=True)
+def takes(settings: Mapping[str, typer.models.OptionInfo]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a verb the flags of these settings. Those that were `said` come to it in `chosen`, as `Settings` has them."""
     named = inspect.Parameter.KEYWORD_ONLY
-    own = [parameter.replace(kind=named) for name, parameter in signature.parameters.items() if name != "chosen"]
     flags = [
-        inspect.Parameter(name, named, default=_default(name), annotation=_annotation(name))
-        for name in SETTINGS
+        inspect.Parameter(name, named, default=_default(name), annotation=_annotation(name, info))
+        for name, info in settings.items()
         if hasattr(DEFAULTS, name)
     ]
     context = inspect.Parameter("context", named, annotation=typer.Context)
 
-    @functools.wraps(verb)
-    def run(*, context: typer.Context, **values: Any) -> int:
-        given = {flag.name: values.pop(flag.name) for flag in flags}
-        return verb(**values, chosen={name: setting(name, value) for name, value in given.items() if said(context, name)})
+    def change(verb: Callable[..., int]) -> Callable[..., int]:
+        signature = inspect.signature(verb, eval_str=True)
+        own = [parameter.replace(kind=named) for name, parameter in signature.parameters.items() if name != "chosen"]
 
-    run.__signature__ = signature.replace(parameters=[context, *own, *flags])  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in [context, *own, *flags]}
-    return run
+        @functools.wraps(verb)
+        def run(*, context: typer.Context, **values: Any) -> int:
+            given = {flag.name: values.pop(flag.name) for flag in flags}
+            return verb(**values, chosen={name: setting(name, value) for name, value in given.items() if said(context, name)})
+
+        run.__signature__ = signature.replace(parameters=[context, *own, *flags])  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in [context, *own, *flags]}
+        return run
+
+    return change
+
+
+def takes_settings(verb: Callable[..., int]) -> Callable[..., int]:
+    """Give a verb the flag of every setting: see `takes`."""
+    return takes(SETTINGS)(verb)
 
 
 def said(context: typer.Context, name: str) -> bool:
@@ -225,9 +243,9 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _annotation(name: str) -> Any:
+def _annotation(name: str, info: typer.models.OptionInfo) -> Any:
     """A setting's flag for Typer; times and lists are written as text."""
-    default, info = getattr(DEFAULTS, name), SETTINGS[name]
+    default = getattr(DEFAULTS, name)
     info = option(
         str(info.help), flag(name), panel=str(info.rich_help_panel), metavar=info.metavar, default=bool(_default(name) != "")
     )

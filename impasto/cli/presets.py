@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -28,15 +28,15 @@ def settings(file: str, chosen: Mapping[str, Any], swept: Iterable[str] = ()) ->
     """
     if not file:
         return Settings(**chosen), []
-    recipe = read(file)
+    recipe = read(file, [VERB], "--recipe takes over")
     old = known(recipe, file)
     if old.get("size") == "full" or not {*chosen, *swept}.isdisjoint(PACING):
         old.pop("steps", None)
     return combined(old, chosen, file), styles(recipe, file)
 
 
-def read(file: str) -> dict[str, Any]:
-    """The recipe in a picture, of this verb.
+def read(file: str, verbs: Collection[str], able: str) -> dict[str, Any]:
+    """The recipe in a picture that one of these verbs made; `able`: what can be done with those, for the message.
 
     Raises:
         UsageError: it was made by another verb.
@@ -48,11 +48,9 @@ def read(file: str) -> dict[str, Any]:
     if found is None:
         raise PictureError(f"{file} carries no recipe: it was not made by impasto, or another program has saved it since")
     verb = found.get("verb")
-    if verb != VERB:
-        raise UsageError(
-            f"{file} was made by impasto {found.get('version', '?')} as {verb!r}: this version, {impasto.__version__}, "
-            f"can repeat what `impasto {VERB}` made"
-        )
+    if verb not in verbs:
+        known = " or ".join(f"`impasto {each}`" for each in verbs)
+        raise UsageError(f"{file} was made by impasto {found.get('version', '?')} as {verb!r}: {able} what {known} made")
     return found
 
 
@@ -89,20 +87,20 @@ def combined(old: Mapping[str, Any], chosen: Mapping[str, Any], file: str) -> Se
     return Settings.from_dict({**base.as_dict(), **chosen})
 
 
-def styles(recipe: Mapping[str, Any], file: str) -> list[StyleWord]:
-    """A recipe's styles, with their weights and places.
+def styles(recipe: Mapping[str, Any], file: str, key: str = "styles") -> list[StyleWord]:
+    """A recipe's styles, or exemplars, with their weights and places.
 
     Raises:
         PictureError: the recipe does not name them.
     """
-    found = recipe.get("styles") or []
+    found = recipe.get(key) or []
     try:
         names = recipe.get("places") or [""] * len(found)
         words = [
             StyleWord(str(style["source"]), float(style["weight"]), str(place)) for style, place in zip(found, names, strict=True)
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise PictureError(f"the recipe in {file} is damaged: its styles cannot be read") from error
+        raise PictureError(f"the recipe in {file} is damaged: its {key} cannot be read") from error
     if not words or not all(word.source not in ("", "-") for word in words):
-        raise PictureError(f"the recipe in {file} does not name its styles: they were not files")
+        raise PictureError(f"the recipe in {file} does not name its {key}: they were not files")
     return words

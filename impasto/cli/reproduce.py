@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from impasto.cli import options, presets, words
+import impasto
+from impasto.cli import doodle, options, presets, texture, words
+from impasto.cli.words import StyleWord
 from impasto.errors import PictureError
 from impasto.paint.settings import Settings
 
+Recipe = Mapping[str, Any]
+Line = tuple[list[str], list[str]]
+"""Options, and what stands without one."""
+GIVEN = "given by the program"
+"""What a recipe says of that which was no file."""
 
-def command(recipe: Mapping[str, Any], file: str) -> str:
+
+def read(file: str) -> dict[str, Any]:
+    """The recipe in a picture, of a verb whose command is known.
+
+    Raises:
+        UsageError: it was made by another verb.
+        PictureError: there is no recipe, or the file cannot be read.
+    """
+    return presets.read(file, COMMANDS, f"this version, {impasto.__version__}, can repeat")
+
+
+def command(recipe: Recipe, file: str) -> str:
     """The command, quoted for a shell, that makes the picture in `file` again, beside it, with "-again" in its name.
 
     The steps are those that were made, so what was stopped or given a time comes out the same.
@@ -20,18 +38,68 @@ def command(recipe: Mapping[str, Any], file: str) -> str:
     Raises:
         PictureError: the recipe does not name the files that it was made from, or is damaged.
     """
-    content = named(recipe.get("content"), file)
-    line = ["impasto", "image"]
-    mixed = presets.styles(recipe, file)
-    for word in mixed:
-        place = f"{word.place}=" if word.place else ""
-        line += ["--style", f"{place}{word.source}" + (f":{word.weight!r}" if len(mixed) > 1 else "")]
-    line += regions(recipe, file)
-    line += flags(presets.combined(presets.known(recipe, file), {}, file))
+    if recipe.get("start") or recipe.get("regions") == GIVEN:
+        raise PictureError(f"{file} was not made from files alone: a program gave what its recipe cannot name")
+    chosen, sources = COMMANDS[recipe["verb"]](recipe, file)
     if recipe.get("bits"):
-        line += ["--bits", str(recipe["bits"])]
-    line += ["-o", str(Path(file).with_stem(Path(file).stem + "-again"))]
-    return shlex.join([*line, *(["--"] if content.startswith("-") else []), content])
+        chosen += ["--bits", str(recipe["bits"])]
+    chosen += ["-o", str(_again(recipe, file))]
+    end = ["--"] if any(source.startswith("-") for source in sources) else []
+    return shlex.join(["impasto", recipe["verb"], *chosen, *end, *sources])
+
+
+def _again(recipe: Recipe, file: str) -> Path:
+    """The name of what is made again; for a map that was carried along, that of its texture."""
+    stem = Path(file).stem
+    if recipe.get("map") and recipe["verb"] == "texture":
+        stem = stem.removesuffix("-" + texture.short(named(recipe["map"], file), named(recipe["exemplars"][0], file)))
+    return Path(file).with_stem(f"{stem}-again")
+
+
+def _image(recipe: Recipe, file: str) -> Line:
+    content = named(recipe.get("content"), file)
+    return [*_styles(recipe, file), *regions(recipe, file), *_settings(recipe, file)], [content]
+
+
+def _texture(recipe: Recipe, file: str) -> Line:
+    exemplars = presets.styles(recipe, file, "exemplars")
+    chosen = regions(recipe, file)
+    if recipe.get("tile"):
+        chosen += ["--tile", str(recipe["tile"])]
+    for entry in recipe.get("maps") or filter(None, [recipe.get("map")]):
+        chosen += ["--with", named(entry, file)]
+    chosen += _settings(recipe, file, texture.FLAGS)
+    return chosen, [written(word, len(exemplars) > 1) for word in exemplars]
+
+
+def _doodle(recipe: Recipe, file: str) -> Line:
+    drawing = named(recipe.get("map"), file)
+    chosen = [*_styles(recipe, file), *regions(recipe, file)]
+    if recipe.get("content"):
+        chosen += ["--content", named(recipe["content"], file)]
+    for name, default in doodle.DEFAULTS.items():
+        value = recipe.get(name, default)
+        if value != default:
+            chosen += [options.flag(name), str(value)]
+    return [*chosen, *_settings(recipe, file)], [drawing]
+
+
+COMMANDS: dict[str, Callable[[Recipe, str], Line]] = {"image": _image, "texture": _texture, "doodle": _doodle}
+"""How the command of each verb is told from its recipe."""
+
+
+def _styles(recipe: Recipe, file: str) -> list[str]:
+    mixed = presets.styles(recipe, file)
+    return [part for word in mixed for part in ("--style", written(word, len(mixed) > 1))]
+
+
+def written(word: StyleWord, mixed: bool) -> str:
+    """A style as it is typed; alone it needs no weight."""
+    return (f"{word.place}=" if word.place else "") + word.source + (f":{word.weight!r}" if mixed else "")
+
+
+def _settings(recipe: Recipe, file: str, known: Collection[str] = options.SETTINGS) -> list[str]:
+    return flags(presets.combined(presets.known(recipe, file), {}, file), known)
 
 
 def named(entry: Any, file: str) -> str:
@@ -46,7 +114,7 @@ def named(entry: Any, file: str) -> str:
     return source
 
 
-def regions(recipe: Mapping[str, Any], file: str) -> list[str]:
+def regions(recipe: Recipe, file: str) -> list[str]:
     """The options of masks and maps."""
     line: list[str] = []
     for name, entry in (recipe.get("masks") or {}).items():
@@ -58,10 +126,10 @@ def regions(recipe: Mapping[str, Any], file: str) -> list[str]:
     return line + (["--regions", str(recipe["regions"])] if recipe.get("regions") else [])
 
 
-def flags(settings: Settings) -> list[str]:
-    """The flags that give these settings; those at their defaults left out."""
+def flags(settings: Settings, known: Collection[str] = options.SETTINGS) -> list[str]:
+    """The flags that give these settings; those at their defaults left out, and those that a verb does not know."""
     defaults, line = Settings().as_dict(), []
     for name, value in settings.as_dict().items():
-        if value != defaults[name]:
+        if name in known and value != defaults[name]:
             line += [options.flag(name), words.listed(value) if isinstance(value, list) else str(value)]
     return line

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,17 +14,25 @@ from typer.core import TyperCommand
 
 from impasto.cli import batch, options, places, report, words
 from impasto.cli.batch import Wishes
-from impasto.cli.jobs import STDIN, Job, Plan
+from impasto.cli.jobs import STDIN, Job
 from impasto.cli.shelf import Shelf
-from impasto.errors import ImpastoError, OutputExists, UsageError
+from impasto.errors import UsageError
 from impasto.paint.settings import Settings
 
 if TYPE_CHECKING:
+    from impasto.paint.pictures import Stylized
     from impasto.paint.texture import Texture
     from impasto.pixels.io import Picture
 
 CONTENT = ("strength", "preserve_color", "content_loss", "content_weight", "content_layers")
 """Settings that say something of a photograph, which a texture does not have."""
+FLAGS = options.settings_of(
+    without=CONTENT,
+    size="Side of a square in px, WIDTHxHEIGHT, or full: as large as the exemplar.",
+    quality="How long to work: how many steps are taken at each size.",
+    style_scale="Size of what the texture shows, against the exemplar.",
+    init="Start from: filter or content (either is the exemplar's patches laid anew), noise, gray, style, or a picture.",
+)
 TRACING = 8e-6
 """Seconds a pixel that maps take."""
 TILINGS = ("x", "xy")
@@ -77,27 +83,7 @@ def spelled(arguments: Sequence[str]) -> Iterator[str]:
         yield "--tile=xy" if alone else argument
 
 
-def without(names: Sequence[str]) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Take options away from a verb; it gets their defaults."""
-
-    def change(verb: Callable[..., int]) -> Callable[..., int]:
-        signature = inspect.signature(verb)
-        foreign = {name: signature.parameters[name].default for name in names}
-
-        @functools.wraps(verb)
-        def run(**values: Any) -> int:
-            return verb(**foreign, **values)
-
-        kept = [parameter for name, parameter in signature.parameters.items() if name not in names]
-        run.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in kept}
-        return run
-
-    return change
-
-
-@without(CONTENT)
-@options.takes_settings
+@options.takes(FLAGS)
 def texture(
     exemplars: Exemplars,
     *,
@@ -118,9 +104,6 @@ def texture(
 
     impasto texture pebbles.jpg --size 1024x768 -o out.png
     """
-    report.warnings = not quiet
-    if force and resume:
-        raise UsageError("--resume goes on and --force begins again: give one of them")
     where = places.parse(mask, "", [], "", "")
     for name in places.SPECIAL.keys() & where.masks.keys():
         raise UsageError(f"--mask {name} says something of a photograph, which a texture does not have: name an exemplar's place")
@@ -130,10 +113,7 @@ def texture(
     carried = names_of_maps(maps, job)
     wishes = Wishes(force, resume, preview, bits or None, as_json, quiet, where)
     tile = "xy" if tile.lower() == "true" else tile  # a switch in a file of options
-    if resume and job.there and not job.unfinished:
-        report.result(output, {"exemplars": [word.source for word in mixed], "finished": True}, as_json=as_json)
-        return report.DONE
-    return _make(job, Settings(**chosen), wishes, tile, carried)
+    return _run(job, Settings(**chosen), wishes, tile, carried)
 
 
 def names_of_maps(maps: Sequence[str], job: Job) -> dict[str, str]:
@@ -148,10 +128,7 @@ def names_of_maps(maps: Sequence[str], job: Job) -> dict[str, str]:
         raise UsageError("--with needs files: maps are neither read from stdin nor written to stdout")
     found: dict[str, str] = {}
     for file in maps:
-        stem = Path(file).stem
-        exemplar = Path(job.content).stem
-        short = stem.removeprefix(exemplar).lstrip("-_. ") or stem
-        target = str(Path(job.output).with_name(f"{Path(job.output).stem}-{short}{Path(file).suffix}"))
+        target = str(Path(job.output).with_name(f"{Path(job.output).stem}-{short(file, job.content)}{Path(file).suffix}"))
         if target in found.values():
             raise UsageError(f"two maps would be written to {target}: give them different names")
         if os.path.realpath(target) in {os.path.realpath(each) for each in (*maps, job.content)}:
@@ -160,51 +137,39 @@ def names_of_maps(maps: Sequence[str], job: Job) -> dict[str, str]:
     return found
 
 
-def _make(job: Job, settings: Settings, wishes: Wishes, tile: str, carried: Mapping[str, str]) -> int:
+def short(file: str, exemplar: str) -> str:
+    """What a map is called beside its exemplar: pebbles_normal.tif beside pebbles.jpg is "normal"."""
+    stem = Path(file).stem
+    return stem.removeprefix(Path(exemplar).stem).lstrip("-_. ") or stem
+
+
+def _run(job: Job, settings: Settings, wishes: Wishes, tile: str, carried: Mapping[str, str]) -> int:
     """Make the texture and its maps; interrupted, what there is of it and the state.
 
     Raises:
+        ImpastoError: whatever is wrong with exemplars, masks, maps, settings or the output.
         KeyboardInterrupt: it was interrupted.
     """
     from impasto.pixels import io
 
-    begun, shelf = time.monotonic(), Shelf()
-    if job.unfinished and not wishes.resume and not wishes.force:
-        raise OutputExists(f"{job.output} is unfinished: --resume goes on with it, --force begins again")
-    goes_on = wishes.force or job.unfinished
-    batch.check(Plan((job,), False, {}), [settings], wishes, shelf)
+    begun, shelf, facts = time.monotonic(), Shelf(), {"exemplars": [word.source for word in job.styles]}
+    if not batch.due(job, settings, wishes, facts, shelf):
+        return report.DONE
     for target in carried.values():
-        io.check_output(target, goes_on)
-    found = _read_maps(job, carried, shelf)
-    work = prepare(job, settings, wishes, tile, shelf, TRACING if carried else 0.0)
-    if job.unfinished and wishes.resume and job.state:
-        work.load_state(job.state)
-    with report.deferred("" if wishes.quiet else batch.STOPPING) as stop:
-        report.say(work.plan(), quiet=wishes.quiet)
-        finished = _work(work, wishes, stop)
-        if not finished and job.state:
-            _keep_state(work, job.state)
-        made = work.result()
-        path = made.save(job.output, bits=wishes.bits, force=goes_on)
-        if finished:
-            _save_maps(made, job, found, carried, goes_on)
-            if job.state:
-                job.state.unlink(missing_ok=True)
-        facts = {"finished": finished, "seconds": round(time.monotonic() - begun, 2), "steps": made.recipe["settings"]["steps"]}
-        sources = [word.source for word in job.styles]
-        written = list(carried.values()) if finished else []
-        report.result(path, {"exemplars": sources, "maps": written, **facts}, as_json=wishes.as_json)
-        for each in [] if wishes.as_json else written:
-            report.out(each)
-    if stop.wanted:
-        if not finished:
-            report.say(f"{path} is unfinished, --resume goes on with it", quiet=wishes.quiet)
-        raise KeyboardInterrupt
+        io.check_output(target, wishes.force or job.unfinished)
+    maps = _read_maps(job, carried, shelf)
+    work = prepare(job, settings, wishes, tile, shelf, carried)
+
+    def beside(made: Stylized) -> dict[str, list[str]]:
+        _save_maps(made, job, maps, carried, wishes.force or job.unfinished)
+        return {"maps": list(carried.values())}
+
+    batch.make(job, work, wishes, {**facts, "maps": []}, begun=begun, beside=beside)
     return report.DONE
 
 
-def prepare(job: Job, settings: Settings, wishes: Wishes, tile: str, shelf: Shelf, tracing: float = 0.0) -> Texture:
-    """The texture of a job, with all that its recipe says of it; `tracing`: seconds a pixel to keep for maps."""
+def prepare(job: Job, settings: Settings, wishes: Wishes, tile: str, shelf: Shelf, maps: Collection[str] = ()) -> Texture:
+    """The texture of a job, with all that its recipe says of it; `maps`: what is carried along, for which time is kept."""
     from impasto.paint import regions
     from impasto.paint.pictures import Style
     from impasto.paint.texture import Texture, shape_of
@@ -213,13 +178,16 @@ def prepare(job: Job, settings: Settings, wishes: Wishes, tile: str, shelf: Shel
     exemplars = [Style(picture, word.weight, names["source"], names["sha256"]) for word, picture, names in opened]
     shape = shape_of(settings.size, opened[0][1])
     names: dict[str, Any] = {} if wishes.bits is None else {"bits": wishes.bits}
+    if maps:
+        names["maps"] = [shelf.open(file)[1] for file in maps]
     found: Sequence[regions.Region] = ()
     if wishes.places.masks:
         masks = {name: shelf.mask(file) for name, file in wishes.places.masks.items()}
         found = regions.from_masks(shape, masks, [word.place or None for word in job.styles])
         names["masks"] = {name: shelf.open(file)[1] for name, file in wishes.places.masks.items()}
         names["places"] = [word.place for word in job.styles]
-    deadline = report.BEGUN + settings.time - tracing * shape[0] * shape[1] if settings.time else math.inf
+    tracing = TRACING * shape[0] * shape[1] if maps else 0.0
+    deadline = report.BEGUN + settings.time - tracing if settings.time else math.inf
     return Texture(exemplars, settings, tile=tile, regions=found, deadline=deadline, names=names)
 
 
@@ -239,29 +207,3 @@ def _save_maps(made: Any, job: Job, maps: Mapping[str, Picture], carried: Mappin
 
     for file, result in companions.carry(made, job.content, {file: file for file in maps}).items():
         result.save(carried[file], force=force)
-
-
-def _keep_state(work: Texture, state: Path) -> None:
-    """The state goes first: a picture without one counts as finished."""
-    try:
-        work.save_state(state)
-    except ImpastoError as error:
-        report.say(f"impasto: {report.one_line(error)}; the texture can be saved but not gone on with")
-
-
-def _work(work: Texture, wishes: Wishes, stop: report.Stop) -> bool:
-    """Take the steps, with a bar and previews; whether they were all made."""
-    preview, written, cost = wishes.preview, time.monotonic(), 0.0
-    for _ in report.progress(work.steps(), quiet=wishes.quiet):
-        if stop.wanted:
-            return False
-        begun = time.monotonic()
-        if preview and begun - written > max(batch.PREVIEW_SECONDS, batch.PREVIEW_SHARE * cost):
-            try:
-                work.result().save(preview, force=True)
-            except ImpastoError as error:
-                report.say(f"impasto: no more previews: {report.one_line(error)}")
-                preview = ""
-            written = time.monotonic()
-            cost = written - begun
-    return True

@@ -28,7 +28,7 @@ from impasto.paint.image import Painting
 from impasto.paint.objective import Objective, Term
 from impasto.paint.optimize import Level
 from impasto.paint.pictures import Style, Stylized, opened
-from impasto.paint.settings import Settings
+from impasto.paint.settings import Settings, settings_from
 from impasto.pixels import color, geometry
 from impasto.pixels.picture import Picture
 from impasto.types import Features, Image, ImageLike, Mask, Step
@@ -228,10 +228,11 @@ class Doodle(Painting):
         return Stylized(self.content.with_image(self._composed(self.laid).cpu(), alpha), self.recipe())
 
     def recipe(self) -> dict[str, Any]:
-        """All that is needed to make the picture again."""
+        """All that is needed to make the picture again; "both" ways of which time allowed the first only are "patches"."""
         found = super().recipe()
         steps = found["settings"]["steps"] if self.state.made else self.asked.steps
-        return {**found, "verb": "doodle", "settings": replace(self.asked, steps=steps, time=0.0).as_dict()}
+        way = "patches" if self.laid is not None and not self.state.made else self.way
+        return {**found, "verb": "doodle", "way": way, "settings": replace(self.asked, steps=steps, time=0.0).as_dict()}
 
     def _identity(self) -> dict[str, Any]:
         return {**super()._identity(), "way": self.way, "semantic weight": self.names["semantic_weight"]}
@@ -303,7 +304,7 @@ def doodle(
         ImpastoError: a picture that cannot be used, maps that do not match, a wrong setting, or work that went wrong.
     """
     begun = time.monotonic()
-    chosen = _settings(settings)
+    chosen = settings_from(settings)
     several = styles if isinstance(styles, list | tuple) else [styles]
     weighted = [each if isinstance(each, tuple) else (each, 1.0) for each in several]
     found = [(opened(cast(ImageLike, source)), float(weight)) for source, weight in weighted]
@@ -327,11 +328,3 @@ def doodle(
     for _ in painting.steps():
         pass
     return painting.result()
-
-
-def _settings(values: Mapping[str, Any]) -> Settings:
-    found: dict[str, Any] = {name: str(value) if name in ("size", "steps") else value for name, value in values.items()}
-    try:
-        return Settings(**found)
-    except TypeError as error:
-        raise UsageError(f"not a setting: {str(error).rpartition('argument ')[2]}; see impasto.Settings") from error

@@ -122,6 +122,19 @@ class Settings:
         return cls(**chosen)
 
 
+def settings_from(values: Mapping[str, Any]) -> Settings:
+    """Settings from keywords; `size` and `steps` may be numbers.
+
+    Raises:
+        UsageError: a name that is not a setting, or a wrong value.
+    """
+    values = {name: str(value) if name in ("size", "steps") else value for name, value in values.items()}
+    try:
+        return Settings(**values)
+    except TypeError as error:
+        raise UsageError(f"not a setting: {str(error).rpartition('argument ')[2]}; see impasto.Settings") from error
+
+
 def parse_steps(text: str) -> int | dict[int, int] | None:
     """What users write for steps: "120" -> 120, "128:45,181:35" -> {128: 45, 181: 35}, "" -> None.
 

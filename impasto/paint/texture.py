@@ -34,7 +34,7 @@ from impasto.paint.optimize import Level
 from impasto.paint.periodic import Canvas, Frame, Gamut, frame, resampled
 from impasto.paint.pictures import Style, Stylized, digest, opened, product
 from impasto.paint.regions import Region
-from impasto.paint.settings import Settings, parse_steps
+from impasto.paint.settings import Settings, parse_steps, settings_from
 from impasto.pixels import geometry, io
 from impasto.pixels.io import Picture
 from impasto.types import Image, ImageLike, Mask, Step
@@ -78,6 +78,8 @@ class Texture:
             raise UsageError(f"tile {tile!r} is not one of {', '.join(repr(each) for each in TILES)}")
         objective.style_loss(settings.style_loss)
         self.settings, self.tile, self.wrap, self.names = settings, tile, TILES[tile], dict(names or {})
+        if regions and "masks" not in self.names:
+            self.names["regions"] = "given by the program"
         self.given = pictures.normalized(exemplars)
         self.shape = shape_of(settings.size, self.given[0].open())
         for exemplar in self.given:
@@ -365,19 +367,6 @@ def synthesize(
     for _ in texture.steps():
         pass
     return texture.result()
-
-
-def settings_from(values: Mapping[str, Any]) -> Settings:
-    """Settings from keywords; `size` and `steps` may be numbers.
-
-    Raises:
-        UsageError: a name that is not a setting, or a wrong value.
-    """
-    chosen: dict[str, Any] = {name: str(value) if name in ("size", "steps") else value for name, value in values.items()}
-    try:
-        return Settings(**chosen)
-    except TypeError as error:
-        raise UsageError(f"not a setting: {str(error).rpartition('argument ')[2]}; see impasto.Settings") from error
 
 
 def opened_exemplars(exemplars: ImageLike | Sequence[ImageLike | tuple[ImageLike, float]]) -> list[Style]:

@@ -1,12 +1,14 @@
 """`impasto doodle` as it is typed: what it says, writes and refuses."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
 from PIL import Image as PILImage
 
 from impasto.cli import report
+from impasto.errors import OutputError
 from impasto.paint.doodle import Doodle
 from impasto.pixels import io, recipe
 
@@ -26,9 +28,10 @@ def doodle(impasto, place, narrow):
     draw_map(place / "mine.png", RED, BLUE)
     draw_map(place / "style_map.png", BLUE, RED, (40, 32))
     quick = ("--size", 32, "--steps", 2, "--encoder", narrow, "--precision", "fp32")
+    styles = ("--style", "style.png", "--style-map", "style_map.png")
 
-    def run(*arguments, style=("--style", "style.png", "--style-map", "style_map.png"), output="out.png"):
-        return impasto("doodle", *arguments, *style, *quick, "-o", output)
+    def run(*arguments, style=styles, output="out.png"):
+        return impasto("doodle", *style, *quick, "-o", output, *arguments)
 
     return run
 
@@ -140,8 +143,78 @@ def test_stopped_and_gone_on_with_it_is_the_same_picture(doodle, place, monkeypa
     assert np.array_equal(io.load("out.png").numpy(8), io.load("whole.png").numpy(8))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("mine.png", "--seed", 3, "--bits", 16),
+        ("mine.png", "--content", "photo.png", "--strength", 0.6, "--semantic-weight", "inf"),
+        ("--way", "statistics", "--init", "content", "--", "-mine.png"),
+        ("mine.png", "--way", "patches", "--semantic-weight", 0.5, "--quality", "draft"),
+    ],
+)
+def test_the_command_makes_the_same_bytes(doodle, impasto, place, arguments):
+    PILImage.fromarray(np.full((36, 48, 3), 90, np.uint8)).save("photo.png")
+    (place / "-mine.png").write_bytes((place / "mine.png").read_bytes())
+    styles = (
+        "--style",
+        "style.png:0.7",
+        "--style-map",
+        "style_map.png",
+        "--style",
+        "other.png:2",
+        "--style-map",
+        "style_map.png",
+    )
+    assert doodle(*arguments, style=styles).code == 0
+    command = shlex.split(impasto("inspect", "out.png", "--reproduce").out)
+    assert command[:2] == ["impasto", "doodle"]
+    ran = impasto(*command[1:])
+    assert (ran.code, ran.out) == (0, "out-again.png\n"), ran.err
+    assert (place / "out-again.png").read_bytes() == (place / "out.png").read_bytes()
+
+
+def test_the_command_of_what_was_stopped_makes_the_same_bytes(doodle, impasto, place, monkeypatch):
+    """Stopped while patches were laid, they are all that there is."""
+    steps = Doodle.steps
+
+    def stopping(self, **more):
+        for step in steps(self, **more):
+            report.signal.raise_signal(report.SIGNALS[0])
+            yield step
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Doodle, "steps", stopping)
+        assert doodle("mine.png").code == report.INTERRUPTED
+    command = shlex.split(impasto("inspect", "out.png", "--reproduce").out)
+    assert impasto(*command[1:]).code == 0
+    assert (place / "out-again.png").read_bytes() == (place / "out.png").read_bytes()
+    whole = doodle("mine.png", output="whole.png")
+    assert (whole.code, doodle("mine.png", "--resume").code) == (0, 0)
+    assert recipe.read("out.png")["way"] == "both"
+    assert (place / "out.png").read_bytes() == (place / "whole.png").read_bytes()
+
+
+def test_a_picture_is_saved_even_where_its_state_cannot_be(doodle, place, monkeypatch):
+    steps = Doodle.steps
+
+    def stopping(self, **more):
+        for step in steps(self, **more):
+            report.signal.raise_signal(report.SIGNALS[0])
+            yield step
+
+    def full(_self, path):
+        raise OutputError(f"the state cannot be written to {path}: no space")
+
+    monkeypatch.setattr(Doodle, "steps", stopping)
+    monkeypatch.setattr(Doodle, "save_state", full)
+    ran = doodle("mine.png")
+    assert (ran.code, ran.out) == (report.INTERRUPTED, "out.png\n")
+    assert "no space; the picture can be saved but not gone on with" in ran.err
+    assert "--resume" not in ran.err
+
+
 def test_a_preview_is_written(doodle, place, monkeypatch):
-    monkeypatch.setattr("impasto.cli.doodle.PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr("impasto.cli.batch.PREVIEW_SECONDS", 0.0)
     assert doodle("mine.png", "--preview", "now.png").code == 0
     assert io.load("now.png").size == (24, 32)
 

@@ -6,7 +6,7 @@ import pytest
 import typer.main
 
 from impasto import cli
-from impasto.cli import image, options
+from impasto.cli import doodle, image, options, texture
 from impasto.cli.options import DEFAULTS
 from impasto.paint.settings import Settings
 
@@ -21,6 +21,20 @@ def test_each_setting_has_its_flag_with_its_default(name):
     assert options.setting(name, flag.default) == getattr(DEFAULTS, name)
     assert flag.help
     assert flag.help == options.SETTINGS[name].help
+
+
+@pytest.mark.parametrize("verb", [doodle, texture])
+def test_verbs_that_are_not_about_photographs_have_help_of_their_own(verb):
+    name = verb.__name__.rpartition(".")[2]
+    flags = {each.name: each.help for each in typer.main.get_command(cli.app).commands[name].params}
+    for setting, info in verb.FLAGS.items():
+        assert flags[setting] == info.help
+    assert flags.keys() & options.SETTINGS.keys() == verb.FLAGS.keys()
+    for setting in ("size", "quality", "init"):
+        assert flags[setting] != options.SETTINGS[setting].help
+    about = [flags[setting] for setting in verb.FLAGS if "photograph" in flags[setting]]
+    assert all(text.startswith("With --content") for text in about)
+    assert bool(about) == (verb is doodle)
 
 
 def test_there_is_no_flag_without_a_setting():

@@ -133,7 +133,7 @@ def test_steps_that_were_counted_do_not_fit_other_sizes(place, option):
 @pytest.mark.parametrize(
     ("change", "code", "message"),
     [
-        ({"verb": "texture"}, 2, "made by impasto 0 as 'texture': this version"),
+        ({"verb": "sheet"}, 2, "made by impasto 0 as 'sheet': "),
         ({"verb": None}, 2, "as None"),
         ({"settings": None}, 1, "damaged: it has no settings"),
         ({"settings": {"strength": 7}}, 1, "damaged: strength 7"),
@@ -153,6 +153,30 @@ def test_recipes_that_cannot_be_repeated(place, impasto, change, code, message):
         assert (ran.code, ran.out) == (code, "")
         assert message in ran.err
         assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["texture", "doodle"])
+def test_settings_are_taken_over_from_pictures_only(place, impasto, verb):
+    save(place, "old.png", {**made(Settings(), [("style.png", 1.0)]), "verb": verb})
+    ran = impasto("image", "b.png", "--recipe", "old.png", "-o", "o.png")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"old.png was made by impasto 0 as '{verb}': --recipe takes over what `impasto image` made" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"verb": "texture"}, "does not name its exemplars"),
+        ({"verb": "texture", "exemplars": [{"source": "-", "weight": 1}]}, "does not name its exemplars"),
+        ({"verb": "texture", "exemplars": [{"source": "a.png", "weight": 1}], "maps": [{}]}, "not made from files alone"),
+        ({"verb": "doodle"}, "not made from files alone"),
+        ({"verb": "doodle", "map": {"source": "m.png"}, "style_maps": [{}]}, "not made from files alone"),
+        ({"start": "given by the program"}, "not made from files alone"),
+    ],
+)
+def test_what_was_no_file_cannot_be_named(change, message):
+    with pytest.raises(PictureError, match=message):
+        reproduce.command({**made(Settings(), [("style.png", 1.0)]), **change}, "o.png")
 
 
 @pytest.mark.parametrize("content", [{}, None, {"source": ""}, {"source": "-"}])

@@ -1,12 +1,16 @@
 import json
 import os
+import shlex
 import signal
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as PILImage
 
+from impasto.cli import reproduce
 from impasto.cli.texture import spelled
+from impasto.paint import regions
 from impasto.paint import texture as engine
 from impasto.pixels import io, recipe
 
@@ -101,6 +105,55 @@ def test_interrupted_it_goes_on(impasto, place, quick, monkeypatch):
     assert not os.path.exists("out.png.state.safetensors")
     assert np.array_equal(io.load("out.png").numpy(8), io.load("whole.png").numpy(8))
     assert impasto("texture", "photo.png", "-o", "out.png", "--resume", *quick).code == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["photo.png", "--tile", "--seed", "3", "--style-scale", "0.8"],
+        ["--tile", "x", "--size", "48x40", "--init", "noise", "--", "-photo.png:0.3", "b.png:2"],
+        ["left=photo.png:0.2", "b.png", "--mask", "left=mask.png", "--bits", "16", "--steps", "40:2"],
+        ["photo.png", "--with", "photo_height.png", "--with", "normal.tif"],
+    ],
+)
+def test_the_command_makes_the_same_bytes(impasto, place, quick, line):
+    mask = PILImage.new("L", (20, 20))
+    mask.paste(255, (0, 0, 10, 20))
+    mask.save("mask.png")
+    for name in ("-photo.png", "photo_height.png"):
+        (place / name).write_bytes((place / "photo.png").read_bytes())
+    PILImage.open("photo.png").save("normal.tif")
+    written = impasto("texture", *quick, "-o", "out.png", *line).lines
+    assert written[0] == "out.png"
+    command = impasto("inspect", "out.png", "--reproduce").out
+    ran = impasto(*shlex.split(command)[1:])
+    assert (ran.code, ran.lines) == (0, [name.replace("out", "out-again") for name in written]), ran.err
+    for name in written:
+        assert (place / name.replace("out", "out-again")).read_bytes() == (place / name).read_bytes()
+        # of a map, its texture's
+        told = impasto("inspect", name, "--reproduce").out
+        assert told == command.replace("out-again.png", f"out-again{name[-4:]}")
+
+
+def test_what_only_a_program_knows_cannot_be_made_again(impasto, place, narrow):
+    mask = torch.zeros(1, 1, 40, 40)
+    mask[..., :20] = 1
+    found = regions.from_masks((40, 40), {"left": mask}, ["left", None])
+    made = engine.synthesize(
+        ["photo.png", "b.png"], regions=found, size=40, steps=1, encoder=narrow, precision="fp32", strength=0.5
+    )
+    made.save("out.png")
+    ran = impasto("inspect", "out.png", "--reproduce")
+    assert (ran.code, ran.out) == (1, "")
+    assert "a program gave what its recipe cannot name" in ran.err
+    # settings of a photograph, which do not count, have no flags
+    line = reproduce.command({**made.recipe, "regions": None}, "out.png")
+    assert "--encoder" in line
+    assert "--strength" not in line
+    # a map that a program carried along
+    line = reproduce.command({**made.recipe, "regions": None, "map": {"source": "photo_height.tif"}}, "out-height.tif")
+    assert shlex.split(line)[2:4] == ["--with", "photo_height.tif"]
+    assert "-o out-again.tif" in line
 
 
 @pytest.mark.parametrize(

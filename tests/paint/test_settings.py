@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from impasto.errors import ImpastoError, UsageError
 from impasto.paint import settings
-from impasto.paint.settings import Settings, parse_steps
-from impasto.still import settings_from, stylize
+from impasto.paint.settings import Settings, parse_steps, settings_from
+from impasto.still import stylize
 
 WRONG = {
     "size": ["0", "-5", "big", "", "12x", 0, (64, 64)],

@@ -10,8 +10,8 @@ from impasto.errors import UnfitPicture, UsageError
 from impasto.features import statistics
 from impasto.paint import companions, patchwork, periodic, regions, texture
 from impasto.paint.optimize import Level
-from impasto.paint.settings import Settings
-from impasto.paint.texture import Texture, opened_exemplars, settings_from, synthesize
+from impasto.paint.settings import Settings, settings_from
+from impasto.paint.texture import Texture, opened_exemplars, synthesize
 
 
 def seam(image):
