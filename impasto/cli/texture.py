@@ -126,6 +126,8 @@ def names_of_maps(maps: Sequence[str], job: Job) -> dict[str, str]:
         raise UsageError("--with carries the maps of one exemplar along, and there are several")
     if maps and STDIN in (job.output, *maps):
         raise UsageError("--with needs files: maps are neither read from stdin nor written to stdout")
+    if os.path.realpath(job.output) in {os.path.realpath(file) for file in maps}:
+        raise UsageError(f"{job.output} is both read and written: give the result another name")
     found: dict[str, str] = {}
     for file in maps:
         target = str(Path(job.output).with_name(f"{Path(job.output).stem}-{short(file, job.content)}{Path(file).suffix}"))

@@ -178,3 +178,11 @@ def test_what_cannot_be_is_said(impasto, place, drawing, quick, line, code, word
     ran = impasto("texture", *quick, *line, "-o", "out.png")
     assert (ran.code, words in ran.err) == (code, True), ran.err
     assert not os.path.exists("out.png")
+
+
+def test_a_map_is_not_overwritten_by_the_texture(impasto, place, quick):
+    before = (place / "b.png").read_bytes()
+    ran = impasto("texture", "photo.png", "--with", "b.png", "-o", "b.png", "--force", *quick)
+    assert ran.code == 2
+    assert "both read and written" in ran.err
+    assert (place / "b.png").read_bytes() == before
