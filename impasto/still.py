@@ -64,7 +64,7 @@ def bind(styles: Sequence[Style], size: int = 512) -> Stylizer:
         WeightsError: a style that belongs to another network.
     """
     net = filters.network()
-    bound = filters.bind(net, [(style.weight, _learned(style, size)) for style in styles])
+    bound = filters.bind(net, [(style.weight, learned(style, size)) for style in styles])
 
     def paint(content: Image, *, strength: float = 1.0) -> Image:
         return tiles.paint(Bound(bound.net.to(content.device), bound.code), content, strength=strength)
@@ -72,8 +72,12 @@ def bind(styles: Sequence[Style], size: int = 512) -> Stylizer:
     return paint
 
 
-def _learned(style: Style, size: int) -> filters.Style:
-    """A style as the network is conditioned on it."""
+def learned(style: Style, size: int) -> filters.Style:
+    """A style as the network is conditioned on it: as it was learned, or as the network sees its picture at `size` px.
+
+    Raises:
+        UnfitPicture: a painting with a side under 64 px.
+    """
     if isinstance(style.known, filters.Style):
         return style.known
     picture = style.open()

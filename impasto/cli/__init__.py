@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import impasto
-from impasto.cli import doodle, env, image, inspect, learn, report, styles, texture, train
+from impasto.cli import doodle, env, image, inspect, learn, live, mesh, report, styles, texture, train, video
 
 app = typer.Typer(
     name="impasto",
@@ -22,6 +22,9 @@ app.command("texture", cls=texture.Command)(texture.texture)
 app.command("learn")(learn.learn)
 app.command("train")(train.train)
 app.command("doodle")(doodle.doodle)
+app.command("video")(video.video)
+app.command("live")(live.live)
+app.command("mesh")(mesh.mesh)
 app.command("inspect")(inspect.inspect)
 app.command("env")(env.env)
 app.add_typer(styles.app, name="styles")

@@ -1,16 +1,18 @@
-"""`impasto inspect`: the recipe that a picture carries, and how near it came."""
+"""`impasto inspect`: the recipe that a picture, a clip or a model carries, and how near a picture came."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from impasto.cli import compare, options, report, reproduce
 from impasto.errors import ImpastoError, PictureError, UsageError
 
-Files = Annotated[list[str], typer.Argument(help="Pictures made by impasto.", metavar="FILE...")]
+CLIPS, MODELS = {".mp4", ".mov", ".mkv", ".webm"}, {".glb", ".gltf"}
+Files = Annotated[list[str], typer.Argument(help="Pictures, clips and models made by impasto.", metavar="FILE...")]
 Reproduce = Annotated[bool, options.option("Print the command that makes the picture again.", "--reproduce", panel=None)]
 Compare = Annotated[bool, options.option("Compare three pictures: CONTENT STYLE RESULT.", "--compare", panel=None)]
 Period = Annotated[
@@ -25,7 +27,7 @@ def inspect(
     seam_period: Period = 512,
     as_json: options.Json = False,
 ) -> int:
-    """Show the recipe that a picture carries, or compare a result with its content and style."""
+    """Show the recipe that a picture, clip or model carries, or compare a result with its content and style."""
     if reproduce and compare:
         raise UsageError("--reproduce and --compare are two different things: give one of them")
     if compare:
@@ -47,10 +49,24 @@ def _command(file: str, as_json: bool) -> str:
     return json.dumps({"file": file, "command": line}) if as_json else line
 
 
-def _recipe(file: str, as_json: bool) -> str:
+def _found(file: str) -> dict[str, Any] | None:
+    """The recipe in a picture, a clip or a model."""
+    suffix = Path(file).suffix.lower()
+    if suffix in CLIPS:
+        from impasto.video import io
+
+        return io.recipe(file)
+    if suffix in MODELS:
+        from impasto.mesh import gltf
+
+        return gltf.recipe(Path(file))
     from impasto.pixels import recipe
 
-    found = recipe.read(file)
+    return recipe.read(file)
+
+
+def _recipe(file: str, as_json: bool) -> str:
+    found = _found(file)
     if found is None:
         raise PictureError(f"{file} carries no recipe: it was not made by impasto, or another program has saved it since")
     return json.dumps({"file": file, **found}) if as_json else json.dumps(found, indent=2)

@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from impasto.errors import UnfitPicture, UnreadablePicture, UsageError
 from impasto.pixels.picture import Picture
 from impasto.video import planes, turn, whole
@@ -170,6 +172,30 @@ class ClipSource:
             if self.last is not None and number > self.last:
                 return
 
+    def small(self, longest: int) -> Iterator[np.ndarray]:
+        """The frames with a long edge of at most so many px, height x width x 3 in uint8, as stored: to look through quickly."""
+        height, width = self._stored
+        factor = min(1.0, longest / max(height, width))
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        for number, frame in enumerate(self._wanted(), self.first):
+            self._check_size(frame, number)
+            yield frame.reformat(*size, format="rgb24", interpolation="AREA").to_ndarray()
+            if number == self.last:
+                return
+
+    @property
+    def _stored(self) -> tuple[int, int]:
+        clip = self.clip
+        return clip.size[::-1] if turn.swaps(clip.matrix) else clip.size
+
+    def _check_size(self, frame: Any, number: int) -> None:
+        height, width = self._stored
+        if (frame.height, frame.width) != (height, width):
+            raise UnfitPicture(
+                f"{self.path} changes its size at frame {number}, from {width} x {height} to {frame.width} x {frame.height} px: "
+                f"split it there, or give --frames"
+            )
+
     def _wanted(self) -> Iterator[Any]:
         """FFmpeg's frames from `first` on: from the key frame before it, or by counting where that does not lead there."""
         target = self._times[self.first] if self.first else None
@@ -209,12 +235,7 @@ class ClipSource:
 
     def _frame(self, frame: Any, number: int, pts: int) -> Frame:
         clip, matrix = self.clip, self.clip.matrix
-        height, width = clip.size[::-1] if turn.swaps(matrix) else clip.size
-        if (frame.height, frame.width) != (height, width):
-            raise UnfitPicture(
-                f"{self.path} changes its size at frame {number}, from {width} x {height} to {frame.width} x {frame.height} px: "
-                f"split it there, or give --frames"
-            )
+        self._check_size(frame, number)
         image, alpha, layout = planes.decoded(frame, clip.colors)
         mask = None if alpha is None else turn.upright(alpha, matrix)
         picture = Picture(turn.upright(image, matrix), mask, 8 if layout.bits <= 8 else 16)

@@ -1,0 +1,81 @@
+"""Files that a model names: only those within its own folder are read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import urllib.parse
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image as PILImage
+
+from impasto.errors import ImpastoError, UnreadablePicture
+from impasto.pixels import io, raster
+from impasto.pixels.picture import Picture
+
+log = logging.getLogger(__name__)
+
+
+def read(path: Path) -> bytes:
+    """All bytes of a model.
+
+    Raises:
+        UnreadablePicture: missing, a folder, empty, or no permission.
+    """
+    if not path.exists():
+        raise UnreadablePicture(f"no model at {path}")
+    if not path.is_file():
+        raise UnreadablePicture(f"{path} is not a file: a model was expected")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadablePicture(f"{path} cannot be read: {error.strerror}") from error
+    if not data:
+        raise UnreadablePicture(f"{path} is empty")
+    return data
+
+
+def beside(folder: Path, name: str, about: str) -> Path:
+    """A file that a model names, in the model's folder or below.
+
+    Raises:
+        UnreadablePicture: it climbs out of the folder, or is of the net.
+    """
+    if "://" in name:
+        raise UnreadablePicture(f"{about} names {name}: nothing is fetched from the net, put the file beside the model")
+    path = folder / name.replace("\\", "/")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UnreadablePicture(f"{about} names {name}, which is not in its folder: put the file beside the model")
+    return path
+
+
+def uri(text: str, folder: Path, about: str) -> bytes:
+    """What a glTF file's URI holds: data within it, or a file beside it.
+
+    Raises:
+        UnreadablePicture: missing, damaged, or out of the folder.
+    """
+    if text.startswith("data:"):
+        head, _, data = text.partition(",")
+        try:
+            return base64.b64decode(data, validate=True) if head.endswith(";base64") else urllib.parse.unquote_to_bytes(data)
+        except binascii.Error as error:
+            raise UnreadablePicture(f"{about} holds damaged data: {error}") from error
+    path = beside(folder, urllib.parse.unquote(text), about)
+    if not path.is_file():
+        raise UnreadablePicture(f"{about} names {path.name}, which is not there")
+    return path.read_bytes()
+
+
+def picture(data: bytes | Path, about: str) -> Picture | None:
+    """A picture of a model; None, and a warning, where it is missing or damaged: its colors are painted over anyway."""
+    try:
+        if isinstance(data, Path):
+            return io.load(data)
+        with raster.lenient():
+            return io.load(PILImage.open(BytesIO(data)))
+    except (ImpastoError, OSError, ValueError) as error:
+        log.warning("%s: %s; its material's plain color is taken instead", about, error)
+        return None

@@ -1,0 +1,296 @@
+"""A clip to be painted: the frames, the look, how they are joined; its plan of shots and chunks; what is finished of it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from impasto.errors import OutputError, UnreadablePicture, UsageError
+from impasto.pixels import geometry
+from impasto.pixels.geometry import Size
+from impasto.types import Image, Mask
+from impasto.video import sequence, shots
+from impasto.video.flow import Bytes
+from impasto.video.frame import Frame, Source
+from impasto.video.look import REFRESH, Look
+from impasto.video.read import ClipSource
+from impasto.video.vectors import Vectors
+
+TEMPORAL = ("off", "fast", "smooth")
+"""Each frame by itself; one way through each shot; both ways."""
+LENGTHS = {"off": 240, "fast": 240, "smooth": 96}
+"""Frames of a chunk: what one machine does in one go. All are multiples of REFRESH."""
+BEFORE, AFTER = REFRESH, 16
+"""Frames of the same shot that are painted before a chunk's first one, and both ways after its last one too, only so that
+paint has settled where the chunk begins."""
+PIECE = 24
+"""Frames in a file of finished work: what is lost at most when a machine goes down."""
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Frames `start` up to `stop` of a shot, by position, that are painted in one go."""
+
+    index: int
+    start: int
+    stop: int
+    shot: tuple[int, int]
+    first: int
+    """Where painting begins."""
+    last: int
+    """Before which it ends."""
+
+    @property
+    def pieces(self) -> list[tuple[int, int]]:
+        """Start and stop of each file of finished frames."""
+        return [(start, min(start + PIECE, self.stop)) for start in range(self.start, self.stop, PIECE)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the work is divided: the same for the same clip and settings, wherever and by how many it is done."""
+
+    frames: int
+    shots: tuple[int, ...]
+    """Where each begins."""
+    chunks: tuple[Chunk, ...]
+    peak: float | None = None
+    """EXR: the scene's greatest value."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """A mask for every frame: a clip's or a sequence's, or one for all."""
+
+    source: Source | None = None
+    still: Mask | None = None
+
+    def masks(self, offset: int, count: int, step: int) -> Iterator[Mask]:
+        """The masks of frames `offset`, `offset + step` … after the first."""
+        if self.source is None:
+            if self.still is None:
+                raise UsageError("a mask is a picture, a clip or a sequence")
+            for _ in range(count):
+                yield self.still
+            return
+        first = self.source.first + offset
+        for frame in self.source.between(first, first + (count - 1) * step):
+            if (frame.number - first) % step == 0:
+                gray = frame.image.mean(1, keepdim=True)
+                yield gray if frame.alpha is None else gray * frame.alpha
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that is needed to paint a clip; can be sent to another process."""
+
+    source: Source
+    look: Look
+    folder: Path
+    """Where finished frames are kept until the clip is put together."""
+    size: Size = 512
+    temporal: str = "fast"
+    step: int = 1
+    """Every how manyeth frame is painted."""
+    masks: Mapping[str, Track] = field(default_factory=dict)
+    vectors: Vectors | None = None
+    bits: int = 8
+    """Bits a channel of finished frames: 8 or 16."""
+    names: Mapping[str, Any] = field(default_factory=dict)
+    """What else tells this work from another."""
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a way of joining frames that is not known."""
+        if self.temporal not in TEMPORAL:
+            raise UsageError(f"temporal {self.temporal!r} is not one of {', '.join(TEMPORAL)}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width that frames are painted in, px."""
+        if isinstance(self.size, int):
+            return geometry.sizes(*self.source.clip.size, self.size)
+        return self.source.clip.size if self.size is None else self.size
+
+    @property
+    def identity(self) -> str:
+        """Tells this work from another whose finished frames would not fit."""
+        clip = self.source.clip
+        told = {
+            "source": [clip.name, list(clip.size), self.source.first, len(self.source), _stamp(clip.name)],
+            "look": self.look.identity,
+            "rest": [self.size, self.temporal, self.step, self.bits, sorted(self.masks)],
+            "flow": str(self.vectors.folder) if self.vectors else "",
+            **self.names,
+        }
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+    def number(self, position: int) -> int:
+        """The number of a frame by its position among those that are painted."""
+        return self.source.first + position * self.step
+
+    def frames(self, start: int, stop: int, peak: float | None = None) -> Iterator[Frame]:
+        """Frames by position, those between them left out and their time added to the one before."""
+        source = lit(self.source, peak).between(self.number(start), min(self.number(stop - 1), _end(self.source)))
+        for frame in source:
+            if (frame.number - self.source.first) % self.step == 0:
+                yield replace(frame, duration=frame.duration * self.step)
+
+    def seen(self, frame: Frame) -> Image:
+        """A frame as it is painted: in its size, with nothing of what lies under transparency."""
+        image = frame.image if frame.alpha is None else geometry.fill(frame.image, frame.alpha)
+        return geometry.fit(image, self.size)
+
+    def masked(self, start: int, stop: int) -> Iterator[dict[str, Mask]]:
+        """The masks of frames by position."""
+        offset = self.source.first - getattr(self.source, "start", 0) + start * self.step
+        count = stop - start
+        tracks = [track.masks(offset, count, self.step) for track in self.masks.values()]
+        for _ in range(count):
+            yield {name: next(track) for name, track in zip(self.masks, tracks, strict=True)}
+
+    def piece(self, start: int, stop: int) -> Path:
+        """The file of finished frames."""
+        return self.folder / f"{start:08d}-{stop:08d}.mkv"
+
+    def missing(self, chunk: Chunk) -> list[tuple[int, int]]:
+        """Pieces of a chunk that are not finished."""
+        return [piece for piece in chunk.pieces if not self.piece(*piece).exists()]
+
+
+def _end(source: Source) -> int:
+    return source.first + len(source) - 1
+
+
+def _stamp(name: str) -> list[int]:
+    """Size and time of a file, which change when it does; nothing for a sequence."""
+    try:
+        found = os.stat(name)
+    except OSError:
+        return []
+    return [found.st_size, found.st_mtime_ns]
+
+
+def lit(source: Source, peak: float | None) -> Source:
+    """An EXR sequence that is told its scene's greatest value, so that it need not look for it in all frames again."""
+    if peak is not None and isinstance(source, sequence.SequenceSource):
+        return replace(source, peak=peak)
+    return source
+
+
+def brightest(source: Source) -> float | None:
+    """The greatest value of an EXR sequence; None for all else."""
+    if not isinstance(source, sequence.SequenceSource) or not source.pattern.tail.lower().endswith(".exr"):
+        return None
+    return source.peak if source.peak is not None else sequence.brightest(source.pattern)
+
+
+def plan(work: Work) -> Plan:
+    """The shots of a clip and the chunks that it is painted in. Reads every frame once, and writes nothing.
+
+    Raises:
+        UnreadablePicture: damaged or cut off.
+        UnfitPicture: it changes its size.
+    """
+    looking = looked_through(work)
+    while True:
+        try:
+            next(looking)
+        except StopIteration as end:
+            return cast("Plan", end.value)
+
+
+def looked_through(work: Work) -> Generator[int, None, Plan]:
+    """`plan`, frame by frame: gives how many were looked at, and returns the plan."""
+    peak = brightest(work.source)
+    count = -(-len(work.source) // work.step)
+    if work.temporal == "off":
+        return divided([0], count, work.temporal, peak)
+    starts, before = [], None
+    position = -1
+    for position, now in enumerate(_thumbnails(work, count, peak)):
+        if before is None or shots.is_cut(now, before):
+            starts.append(position)
+        before = now
+        yield position + 1
+    if position < 0:
+        raise UnreadablePicture(f"{work.source.clip.name} holds no frame")
+    return divided(starts, position + 1, work.temporal, peak)
+
+
+def _thumbnails(work: Work, count: int, peak: float | None) -> Iterator[Bytes]:
+    if isinstance(work.source, ClipSource):  # FFmpeg makes frames small much faster than we make them whole
+        yield from itertools.islice(work.source.small(shots.WIDTH), None, None, work.step)
+    else:
+        for frame in work.frames(0, count, peak):
+            yield shots.thumbnail(frame.image)
+
+
+def divided(starts: Sequence[int], frames: int, temporal: str, peak: float | None = None) -> Plan:
+    """A plan from where shots begin."""
+    length = LENGTHS[temporal]
+    found: list[Chunk] = []
+    for begin, end in zip(starts, [*starts[1:], frames], strict=True):
+        for start in range(begin, end, length):
+            stop = min(start + length, end)
+            first = start if temporal == "off" else max(begin, start - BEFORE)
+            last = min(end, stop + AFTER) if temporal == "smooth" else stop
+            found.append(Chunk(len(found), start, stop, (begin, end), first, last))
+    return Plan(frames, tuple(starts), tuple(found), peak)
+
+
+def keep_plan(work: Work, made: Plan) -> None:
+    """Write the plan into the work folder, for others and for later.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    told = {"identity": work.identity, "temporal": work.temporal, "frames": made.frames, "shots": made.shots, "peak": made.peak}
+    place = work.folder / f".{PLAN}-{os.getpid()}"
+    try:
+        work.folder.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps(told))
+        place.replace(work.folder / PLAN)
+    except OSError as error:
+        raise OutputError(f"cannot write into {work.folder}: {error.strerror}") from error
+
+
+def kept_plan(work: Work) -> Plan | None:
+    """The plan in the work folder; None where there is none.
+
+    Raises:
+        UsageError: it is of other work: another clip, style, or other settings.
+    """
+    try:
+        told = json.loads((work.folder / PLAN).read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{work.folder / PLAN} cannot be read: delete the folder to begin again") from error
+    if told.get("identity") != work.identity:
+        raise UsageError(
+            f"{work.folder} holds frames of another clip, or painted with other settings: repeat that command, or begin again "
+            "with --force"
+        )
+    return divided(told["shots"], told["frames"], work.temporal, told["peak"])
+
+
+def moment(frame: Frame) -> float:
+    """When a frame is shown, in seconds from the start of its clip."""
+    return float(frame.time)
+
+
+def as_frame(image: Image, position: int, bits: int) -> Frame:
+    """A finished frame as it is kept."""
+    from impasto.pixels.picture import Picture
+
+    return Frame(position, Picture(image.detach().to(torch.float32), None, bits), position, Fraction(1, 24), 1)
