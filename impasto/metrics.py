@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import cast
 
@@ -38,7 +39,8 @@ def style_distances(picture: ImageLike, style: StyleLike, layers: tuple[str, ...
     Raises:
         UsageError: a layer of which a named style keeps no statistics.
     """
-    found, wanted = _encoder()(_seen(picture, size), layers), _wanted(style, layers, size)
+    image = _seen(picture, size)
+    found, wanted = _encoder()(image, layers), _wanted(style, layers, size, image.shape[-2:])
     values = {}
     for layer in layers:
         target = distances.gaussian([(1.0, wanted[layer])])
@@ -46,12 +48,12 @@ def style_distances(picture: ImageLike, style: StyleLike, layers: tuple[str, ...
     return values
 
 
-def _wanted(style: StyleLike, layers: tuple[str, ...], size: int | None) -> dict[str, Moments]:
+def _wanted(style: StyleLike, layers: tuple[str, ...], size: int | None, shape: Sequence[int]) -> dict[str, Moments]:
     """A style's moments, in float64: hundreds of small eigenvalues add up, float32 would put a picture hundreds from itself."""
     if not filters.is_style(style):
         features = _encoder()(_seen(cast("ImageLike", style), size), layers)
         return {layer: statistics.moments(features[layer].double()) for layer in layers}
-    kept = filters.load(cast("str", style)).at(size or SIZE)
+    kept = filters.load(cast("str", style)).at(size or max(shape))
     if missing := [layer for layer in layers if layer not in kept]:
         raise UsageError(f"style {style} keeps no statistics of {missing[0]}: give the painting itself")
     return {layer: Moments(*(part.double() for part in kept[layer])) for layer in layers}

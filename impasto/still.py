@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -19,6 +20,7 @@ from impasto.features import encoders
 from impasto.paint.image import Painting
 from impasto.paint.pictures import Style, Stylized, opened
 from impasto.paint.settings import Settings, settings_from
+from impasto.paint.start import Bind
 from impasto.pixels import geometry, io
 from impasto.pixels.io import Picture
 from impasto.types import Image, ImageLike, Stylizer
@@ -54,10 +56,11 @@ def open_styles(styles: StyleLike | Sequence[StyleLike | tuple[StyleLike, float]
     return [open_style(cast("StyleLike", source), weight) for source, weight in pairs]
 
 
-def bind(styles: Sequence[Style], size: int = 512) -> Stylizer:
+def bind(styles: Sequence[Style], size: int = 512, tile: int = 0) -> Stylizer:
     """The filter that paints in a mixture of styles: in the ways they were learned, or as the any-style network sees a picture.
 
     `size`: long edge of what is to be painted, px; a painting is looked at in that size, as far as the network has learned.
+    `tile`: paint in tiles of that edge, px, a multiple of 8; 0: at once up to 4 megapixels, in tiles of 1024 px beyond.
 
     Raises:
         UnfitPicture: a painting with a side under 64 px.
@@ -67,9 +70,16 @@ def bind(styles: Sequence[Style], size: int = 512) -> Stylizer:
     bound = filters.bind(net, [(style.weight, learned(style, size)) for style in styles])
 
     def paint(content: Image, *, strength: float = 1.0) -> Image:
-        return tiles.paint(Bound(bound.net.to(content.device), bound.code), content, strength=strength)
+        return tiles.paint(_moved(bound, content.device), content, tile=tile, strength=strength)
 
     return paint
+
+
+def _moved(bound: Bound, device: torch.device) -> Bound:
+    """The filter on a device; the network that all styles share stays where it is."""
+    if bound.code.device == device:
+        return bound
+    return Bound(copy.deepcopy(bound.net).to(device), bound.code.to(device))
 
 
 def learned(style: Style, size: int) -> filters.Style:
@@ -112,9 +122,9 @@ def painting(content: Picture, styles: Sequence[Style], settings: Settings, **mo
     return Painting(content, styles, settings, bind=_scaled(settings.style_scale), names=names, **more)
 
 
-def _scaled(scale: float) -> Any:
+def _scaled(scale: float) -> Bind:
     """`bind` for strokes of another size: the painting is looked at so many times larger."""
-    return lambda styles, size: bind(styles, round(size * scale))
+    return lambda styles, size, tile=0: bind(styles, round(size * scale), tile)
 
 
 def stylize(

@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--only", action="append")
     options = parser.parse_args()
     style.EMBEDDED.mkdir(exist_ok=True)
+    photos = None
     for name in options.only or PAINTINGS:
         file, title, artist, year = PAINTINGS[name]
         passport = {"title": title, "artist": artist, "year": year, "rights": "public domain"}
@@ -57,6 +58,7 @@ def main() -> None:
             learner = learn.Learner(
                 image, [options.data / "content" / "train"], name=name, passport={**passport, "training": training}
             )
+            photos = learner.course.photos = photos or learner.course.photos  # the same crops: each is encoded once
             state = out.with_suffix(".state")
             for _ in learner.steps(out, state, seconds=options.learn):
                 pass

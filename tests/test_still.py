@@ -8,8 +8,9 @@ import torch
 import impasto
 from impasto import metrics, still
 from impasto.errors import PictureError, UnfitPicture, UsageError, WeightsError
-from impasto.fast import nets, style, tiles
-from impasto.features import encoders
+from impasto.fast import style, tiles
+from impasto.features import encoders, weights
+from impasto.paint import memory
 from impasto.paint.pictures import opened
 from impasto.paint.regions import Region
 from impasto.paint.settings import Settings
@@ -55,7 +56,7 @@ def test_a_draft_is_made_again_from_its_recipe(content, first):
     assert torch.equal(again.image, drafted.image)
 
 
-def test_steps_said_or_a_time_are_kept_to_in_a_draft(content, first):
+def test_steps_said_are_kept_to_in_a_draft(content, first):
     result = impasto.stylize(content, first, quality="draft", size=64, steps=2)
     assert result.recipe["settings"]["steps"] == "64:2"
 
@@ -160,11 +161,64 @@ def test_a_style_of_another_network_is_refused(content, file, tmp_path):
 
 
 def test_large_pictures_go_over_tiles(content, first, monkeypatch):
-    bound = nets.Bound(style.network(), still.open_styles(first)[0].weight * style.network().neutral[None])
-    whole = tiles.paint(bound, content[None])
-    monkeypatch.setattr(tiles, "WHOLE", 32 * 32)
+    """Measured whole, the tiles are the whole picture's; above the limit it goes that way by itself."""
+    filtered = still.bind(still.open_styles(first), 88)(content[None], strength=0.5)
+    in_tiles = still.bind(still.open_styles(first), 88, 32)(content[None], strength=0.5)
+    torch.testing.assert_close(in_tiles, filtered, atol=2e-5, rtol=0)
     asked = []
+    monkeypatch.setattr(tiles, "WHOLE", 32 * 32)
     monkeypatch.setattr(tiles, "stylize_tiled", lambda bound, image, **more: asked.append(more) or image)
-    assert torch.equal(tiles.paint(bound, content[None], strength=0.5), content[None])
-    assert asked == [{"strength": 0.5}]
-    assert not torch.equal(whole, content[None])
+    still.bind(still.open_styles(first), 88)(content[None])
+    assert asked == [{"tile": 1024, "strength": 1.0}]
+
+
+def test_a_draft_keeps_to_a_cap_of_memory(content, first):
+    small = still.painting(opened(content)[0], still.open_styles(first), Settings(size="88", quality="draft", max_memory="2GB"))
+    assert "about 0.5 GB" in small.plan()
+    assert memory.filter_tile(64, 88, 2e9) == 0
+    assert memory.filter_tile(2000, 3000, 1.3e9) == 768
+    assert memory.filter_estimate(2000, 3000, 768) <= 1.3e9 < memory.filter_estimate(2000, 3000, 1024)
+    for wrong, told in (("banana", "not an amount"), ("100MB", "it takes 0.5. GB at least")):
+        with pytest.raises(UsageError, match=told):
+            impasto.stylize(content, first, size=88, quality="draft", max_memory=wrong)
+
+
+def test_the_shared_network_stays_where_it_is(first):
+    """A filter that paints on another device takes a copy there; "meta" stands for a GPU."""
+    paint = still.bind(still.open_styles(first))
+    assert paint(torch.empty(1, 3, 64, 64, device="meta")).device.type == "meta"
+    assert style.network().neutral.device.type == "cpu"
+    still.bind(still.open_styles(first))(torch.rand(1, 3, 64, 64))
+
+
+def test_names_are_met_halfway():
+    assert still.open_style("Starry_Night").known.name == "starry-night"
+    with pytest.raises(UsageError, match="did you mean 'great-wave'"):
+        still.open_style("grate wave")
+    with pytest.raises(UsageError, match=r"no style named 'nope'.*: there are"):
+        still.open_style("nope")
+
+
+def test_a_style_of_another_network_still_serves_the_optimizer(content, file, tmp_path, caplog, narrow):
+    other = style.read(file)
+    path = tmp_path / "other.safetensors"
+    style.save(path, style.Style("other", other.code, other.moments, "0" * 64))
+    painted = impasto.stylize(content, path, size=64, steps=2)
+    without = impasto.stylize(content, path, size=64, steps=2, init="content")
+    assert torch.equal(painted.image, without.image)
+    assert "belongs to another network" in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["code", "root", "layer"])
+def test_malformed_style_files_are_damaged(file, tmp_path, broken):
+    tensors, passport = weights.load(file)
+    if broken == "code":
+        tensors["code"] = tensors["code"][:, :50]
+    elif broken == "root":
+        tensors["256.relu2_1.root"] = tensors["256.relu2_1.root"][:100]
+    else:
+        tensors = {key: value for key, value in tensors.items() if not key.startswith("512.relu3_1")}
+    path = tmp_path / "broken.safetensors"
+    weights.save(path, tensors, passport)
+    with pytest.raises(WeightsError, match="damaged"):
+        still.bind([still.open_style(str(path))])

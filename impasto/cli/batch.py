@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -207,15 +207,24 @@ def _check_inputs(plan: Plan, wishes: Wishes) -> None:
     where = wishes.places
     read = [job.content for job in plan.jobs] + [word.source for job in plan.jobs for word in job.styles]
     read += [*where.masks.values(), *where.style_maps, where.content_map]
-    inputs = {os.path.realpath(file) for file in read if file and file != STDIN}
     outputs = [job.output for job in plan.jobs if job.output != STDIN]
     drawn = [file for file in (wishes.preview, where.show) if file]
-    for file in [*outputs, *plan.sheets, *drawn]:
-        if os.path.realpath(file) in inputs:
-            raise UsageError(f"{file} is both read and written: give the result another name")
+    check_apart(read, [*outputs, *plan.sheets, *drawn])
     for file in drawn:
         if os.path.realpath(file) in {os.path.realpath(output) for output in outputs}:
             raise UsageError(f"{file} is the result too: give the preview another name")
+
+
+def check_apart(read: Iterable[str], written: Iterable[str]) -> None:
+    """Nothing that is written may be something that is read; "" and - are neither. Links count as what they lead to.
+
+    Raises:
+        UsageError: one is.
+    """
+    inputs = {os.path.realpath(file) for file in read if file and file != STDIN}
+    for file in written:
+        if file and file != STDIN and os.path.realpath(file) in inputs:
+            raise UsageError(f"{file} is both read and written: give the result another name")
 
 
 def check_ours(file: str, force: bool) -> None:

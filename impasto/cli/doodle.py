@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 DOODLE, SUGGESTING = "Doodle", "Suggesting a map"
 DEFAULTS: dict[str, Any] = {"way": "both", "semantic_weight": 1.0}
+COLORS = 5
 FLAGS = options.settings_of(
     size="Long edge in px, WIDTHxHEIGHT, or full: as large as the map, or as --content.",
     quality="How long to work: how many steps are taken once patches are laid, or at each size.",
@@ -75,7 +77,7 @@ def doodle(
     way: Way = DEFAULTS["way"],
     semantic_weight: SemanticWeight = DEFAULTS["semantic_weight"],
     suggest_map: SuggestMap = "",
-    colors: Colors = 5,
+    colors: Colors = COLORS,
     output: options.Output,
     force: options.Force = False,
     resume: options.Resume = False,
@@ -93,18 +95,38 @@ def doodle(
     if suggest_map:
         if drawing or style or style_map or content:
             raise UsageError("--suggest-map makes a map of a painting and nothing else: leave the map and styles out")
+        _check_suggesting(chosen, way, semantic_weight, resume=resume, preview=bool(preview), bits=bool(bits))
         return _suggest(suggest_map, colors, output, force, as_json)
+    if colors != COLORS:
+        raise UsageError("--colors says how many colors --suggest-map may use: a map that is painted has its own")
     job, maps = _job(drawing, [words.parse_style(text) for text in style], style_map, content, output)
     wishes = Wishes(force, resume, preview, bits or None, as_json, quiet, maps)
     return _run(job, Settings(**chosen), wishes, way, semantic_weight)
 
 
+def _check_suggesting(chosen: Mapping[str, Any], way: str, semantic_weight: float, **more: bool) -> None:
+    """Refuse options that say how to paint.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    changed = {name: value != DEFAULTS[name] for name, value in {"way": way, "semantic_weight": semantic_weight}.items()}
+    given = [*chosen, *(name for name, is_given in {**changed, **more}.items() if is_given)]
+    if given:
+        flags = ", ".join(map(options.flag, given))
+        raise UsageError(f"--suggest-map makes a map and paints nothing: leave {flags} out")
+
+
 def _suggest(painting: str, colors: int, output: str, force: bool, as_json: bool) -> int:
+    import impasto
     from impasto.paint import charts
     from impasto.pixels import io
 
+    batch.check_apart([painting], [output])
     io.check_output(output, force)
-    path = io.save(charts.suggest(Shelf().open(painting)[0], colors), output, force=force)
+    picture, name = Shelf().open(painting)
+    recipe = {"version": impasto.__version__, "verb": "suggest-map", "content": name, "settings": {"colors": colors}}
+    path = io.save(charts.suggest(picture, colors), output, recipe=recipe, force=force)
     report.result(path, {"painting": painting, "finished": True}, as_json=as_json)
     return report.DONE
 

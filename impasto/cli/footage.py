@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from impasto.cli import jobs, words
+from impasto.cli import batch, jobs, words
 from impasto.cli.places import SPECIAL
 from impasto.cli.shelf import Shelf
 from impasto.cli.words import StyleWord
@@ -25,6 +25,10 @@ QUALITIES = {"draft": 4, "good": 1}
 """Every how manyeth frame is painted. A draft is of half the size, too."""
 SHAPE_TOLERANCE = 0.02
 """How much a mask's width / height may be off the clip's."""
+
+
+SETTINGS = ("size", "quality", "strength", "temporal", "frames", "rate", "preserve_color", "seed", "flow", "codec")
+"""Options that a recipe keeps as settings."""
 
 
 class TimedWord(NamedTuple):
@@ -81,8 +85,60 @@ class Wanted:
 
     def settings(self) -> dict[str, Any]:
         """What a recipe says of the settings."""
-        names = ("size", "quality", "strength", "temporal", "frames", "preserve_color", "seed", "flow", "codec")
-        return {name: getattr(self, name) for name in names if getattr(self, name) != ""}
+        return {name: getattr(self, name) for name in SETTINGS if getattr(self, name) != ""}
+
+
+def styles(timed: Sequence[TimedWord], shelf: Shelf) -> list[dict[str, Any]]:
+    """What a recipe says of the styles."""
+    told = [{"source": each.word.source, "weight": each.word.weight, "sha256": shelf.style(each.word).sha256} for each in timed]
+    for entry, each in zip(told, timed, strict=True):
+        entry |= {"place": each.word.place} if each.word.place else {}
+        entry |= {"time": each.moment} if each.moment is not None else {}
+    return told
+
+
+def check_output(output: str) -> None:
+    """Refuse - as a clip's place.
+
+    Raises:
+        UsageError: it is -.
+    """
+    if output == jobs.STDIN:
+        raise UsageError("a clip needs a file to go to: give -o FILE")
+
+
+def check_files(wanted: Wanted, work: Work, preview: str, force: bool) -> None:
+    """Nothing that is written may be something that is read, nor lie where finished frames do; a preview replaces only ours.
+
+    Raises:
+        UsageError: it is, or does.
+        OutputExists: a picture of the user's own is where the preview would go.
+    """
+    from impasto.pixels import io
+    from impasto.video.io import target
+    from impasto.video.sequence import SequenceSource
+
+    sources = [work.source, *(track.source for track in work.masks.values())]
+    sequences = [source.pattern for source in sources if isinstance(source, SequenceSource)]
+    read = [wanted.content, *(timed.word.source for timed in wanted.styles), *wanted.masks.values()]
+    read += [str(path) for _, _, path in work.vectors.files] if work.vectors else []
+    into = target(wanted.output, work.source)
+    written = [file for file in (preview, "" if into else wanted.output) if file]
+    batch.check_apart(read, written)
+    among = [file for file in written for each in sequences if each.holds(file)]
+    if into and (any(map(into.meets, sequences)) or any(map(into.holds, read))):
+        among.append(wanted.output)
+    for file in among:
+        raise UsageError(f"{file} is both read and written: give the result another name")
+    folder = Path(os.path.realpath(work.folder))
+    for file in [*written, *([str(into.path(0))] if into else [])]:
+        if folder in Path(os.path.realpath(file)).parents:
+            raise UsageError(f"{file} would lie in {work.folder}, where finished frames wait and are cleared away: give another")
+    if preview:
+        if (into and into.holds(preview)) or os.path.realpath(preview) == os.path.realpath(wanted.output):
+            raise UsageError(f"{preview} is the result too: give the preview another name")
+        io.check_output(preview, force=True)
+        batch.check_ours(preview, force)
 
 
 def parse_style(text: str) -> TimedWord:
@@ -125,6 +181,8 @@ def work(wanted: Wanted, shelf: Shelf) -> Work:
     from impasto.video.look import Filters, Timed, learned
     from impasto.video.work import Work
 
+    if wanted.content == jobs.STDIN:
+        raise UsageError("a clip cannot come from stdin, for it is read more than once: give a file")
     source = open_source(wanted.content, frames=wanted.frames or None, rate=_rate(wanted.rate))
     size = _size(geometry.parse_size(wanted.size), wanted.quality, source.clip.size)
     long_edge = max(size) if isinstance(size, tuple) else size or max(source.clip.size)

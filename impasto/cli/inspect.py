@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from impasto.cli import compare, options, report, reproduce
-from impasto.errors import ImpastoError, PictureError, UsageError
+from impasto.cli import compare, options, presets, report, reproduce
+from impasto.errors import ImpastoError, UsageError
 
-CLIPS, MODELS = {".mp4", ".mov", ".mkv", ".webm"}, {".glb", ".gltf"}
 Files = Annotated[list[str], typer.Argument(help="Pictures, clips and models made by impasto.", metavar="FILE...")]
-Reproduce = Annotated[bool, options.option("Print the command that makes the picture again.", "--reproduce", panel=None)]
+Reproduce = Annotated[bool, options.option("Print the command that makes the file again.", "--reproduce", panel=None)]
 Compare = Annotated[bool, options.option("Compare three pictures: CONTENT STYLE RESULT.", "--compare", panel=None)]
 Period = Annotated[
     int, options.option("With --compare: look for seams every so many px.", "--seam-period", panel=None, metavar="PX")
@@ -49,26 +47,8 @@ def _command(file: str, as_json: bool) -> str:
     return json.dumps({"file": file, "command": line}) if as_json else line
 
 
-def _found(file: str) -> dict[str, Any] | None:
-    """The recipe in a picture, a clip or a model."""
-    suffix = Path(file).suffix.lower()
-    if suffix in CLIPS:
-        from impasto.video import io
-
-        return io.recipe(file)
-    if suffix in MODELS:
-        from impasto.mesh import gltf
-
-        return gltf.recipe(Path(file))
-    from impasto.pixels import recipe
-
-    return recipe.read(file)
-
-
 def _recipe(file: str, as_json: bool) -> str:
-    found = _found(file)
-    if found is None:
-        raise PictureError(f"{file} carries no recipe: it was not made by impasto, or another program has saved it since")
+    found = presets.told(file)
     return json.dumps({"file": file, **found}) if as_json else json.dumps(found, indent=2)
 
 

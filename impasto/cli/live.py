@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.cli import footage, options, report, video
+from impasto.cli import batch, footage, options, report, video
+from impasto.cli.footage import TimedWord
 from impasto.cli.shelf import Shelf
 from impasto.errors import UsageError
 
@@ -68,28 +70,69 @@ def live(
     from impasto.video.live import Easel
 
     report.warnings = not quiet
+    footage.check_output(output)
     if temporal not in ("off", "fast"):
         raise UsageError(f"--temporal {temporal!r} is not one of off, fast: what comes next is not known")
     limit, fitted = words.parse_time(time), geometry.parse_size(size)
-    easel = Easel(_look(style, strength, fitted, device), fitted, temporal == "fast")
-    with report.deferred("" if quiet else "stopping") as stop, _target(output, eye, force) as show:
+    timed = [footage.parse_style(text) for text in style]
+    _check_files(eye, timed, output)
+    shelf = Shelf()
+    easel = Easel(_look(timed, shelf, strength, fitted, device), fitted, temporal == "fast")
+    told = _recipe(eye, footage.styles(timed, shelf), {"size": size, "strength": strength, "temporal": temporal})
+    with report.deferred("" if quiet else "stopping") as stop, _target(output, eye, force, told) as show:
         count = _run(_frames(eye), easel, show, stop, limit)
     facts = {"frames": count, "frames a second": round(easel.rate, 1)}
     report.say(f"{count} frames, {easel.rate:.1f} a second", quiet=quiet)
     if output:
         report.result(output, facts, as_json=as_json)
+    elif as_json:
+        report.out(json.dumps({"output": None, **facts}))
+    if stop.wanted:
+        raise KeyboardInterrupt
     return report.DONE
 
 
-def _look(style: list[str], strength: str, size: Any, device: str) -> Filters:
+def _is_camera(eye: str) -> bool:
+    return eye.isdigit() and not Path(eye).exists()
+
+
+def _check_files(eye: str, timed: Sequence[TimedWord], output: str) -> None:
+    """Nothing that is written may be something that is read.
+
+    Raises:
+        UsageError: it is.
+    """
+    from impasto.video.io import open_source, target
+    from impasto.video.sequence import SequenceSource
+
+    read = [*([] if _is_camera(eye) else [eye]), *(each.word.source for each in timed)]
+    source = open_source(eye) if output and not _is_camera(eye) else None
+    into = target(output, source) if output else None
+    batch.check_apart(read, [] if into else [output])
+    own = source.pattern if isinstance(source, SequenceSource) else None
+    if into and (any(map(into.holds, read)) or (own is not None and into.meets(own))):
+        raise UsageError(f"{output} is both read and written: give the result another name")
+
+
+def _recipe(eye: str, styles: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a clip tells of how it was made. A camera's pictures come once, so it is no recipe for the same again."""
+    import torch
+
+    import impasto
+
+    source = f"camera {eye}" if _is_camera(eye) else eye
+    told = {"version": impasto.__version__, "torch": torch.__version__, "verb": "live", "settings": dict(settings)}
+    return {**told, "content": {"source": source}, "styles": list(styles)}
+
+
+def _look(timed: Sequence[TimedWord], shelf: Shelf, strength: str, size: Any, device: str) -> Filters:
     from impasto import device as devices
     from impasto.video import curve
     from impasto.video.look import Filters, Timed, learned
 
-    timed = [footage.parse_style(text) for text in style]
     if not timed:
         raise UsageError("no style: give --style FILE")
-    shelf, edge = Shelf(), max(size) if isinstance(size, tuple) else size or 512
+    edge = max(size) if isinstance(size, tuple) else size or 512
     known = learned([shelf.style(each.word) for each in timed], edge)
     styles = tuple(Timed(found, each.word.weight, each.moment, each.word.place) for found, each in zip(known, timed, strict=True))
     return Filters(styles, curve.strength(strength), device=str(devices.choose(device)[0]))
@@ -102,7 +145,7 @@ def _frames(eye: str) -> Iterator[Frame]:
     from impasto.video.io import open_source
     from impasto.video.live import camera
 
-    if not eye.isdigit() or Path(eye).exists():
+    if not _is_camera(eye):
         yield from open_source(eye)
         return
     begun = time.monotonic()
@@ -122,19 +165,19 @@ def _run(frames: Iterator[Frame], easel: Any, show: Callable[[Frame, float], boo
     return count
 
 
-def _target(output: str, eye: str, force: bool) -> Any:
+def _target(output: str, eye: str, force: bool, recipe: Mapping[str, Any]) -> Any:
     """Where painted frames go: called with a frame and the rate, it says whether to go on."""
-    return _Film(output, eye, force) if output else nullcontext(window())
+    return _Film(output, eye, force, recipe) if output else nullcontext(window())
 
 
 class _Film:
     """A clip that is written, and finished also when it is stopped."""
 
-    def __init__(self, output: str, eye: str, force: bool) -> None:
+    def __init__(self, output: str, eye: str, force: bool, recipe: Mapping[str, Any]) -> None:
         from impasto.video.io import open_sink, open_source
 
-        like = open_source(eye) if not eye.isdigit() or Path(eye).exists() else None
-        self.sink = open_sink(output, like=like, force=force)
+        like = None if _is_camera(eye) else open_source(eye)
+        self.sink = open_sink(output, like=like, recipe=recipe, force=force)
 
     def __enter__(self) -> Callable[[Frame, float], bool]:
         self.sink.__enter__()

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.cli import batch, options, report, words
+from impasto.cli import batch, mesh_files, options, report, words
+from impasto.cli.mesh_files import FRAMES, Wanted
 from impasto.cli.shelf import Shelf
-from impasto.cli.words import StyleWord
-from impasto.errors import ImpastoError, OutputExists, UsageError
+from impasto.errors import ImpastoError, UsageError
 from impasto.paint.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from impasto.mesh.turntable import Show
 
 SHOWING = "Showing"
-FRAMES = 96
-"""Frames of a turntable: four seconds."""
 SHOWN = 1e-6
 """Seconds a pixel that a picture of the model takes, written as well."""
 
@@ -63,36 +59,6 @@ Sheet = Annotated[
 ]
 Unlit = Annotated[bool, options.option("Show the paint exactly as made, without light on it.", "--unlit", panel=SHOWING)]
 Up = Annotated[str, options.option("Which axis points up.", "--up", panel=options.MACHINE, metavar="auto|y|z")]
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be written, and how."""
-
-    model: str
-    output: str
-    styles: tuple[StyleWord, ...]
-    turntable: str = ""
-    frames: int = FRAMES
-    stills: Mapping[str, str] = field(default_factory=dict)
-    sheet: str = ""
-    unlit: bool = False
-    up: str = "auto"
-    preview: str = ""
-    force: bool = False
-    resume: bool = False
-    as_json: bool = False
-    quiet: bool = False
-
-    @property
-    def state(self) -> Path:
-        """Where the state of unfinished work is kept."""
-        return Path(f"{self.output}.state.safetensors")
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether work on it was interrupted."""
-        return self.state.exists()
 
 
 SETTINGS = options.settings_of(
@@ -163,44 +129,6 @@ def named(stills: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def check(wanted: Wanted) -> None:
-    """Check before any work that everything can be written.
-
-    Raises:
-        ImpastoError: something cannot.
-    """
-    import numpy as np
-
-    from impasto.mesh import cameras, export
-    from impasto.pixels import io
-
-    again = wanted.force or wanted.unfinished
-    export.check(wanted.output, again)
-    for name, file in wanted.stills.items():
-        cameras.named(name, np.zeros(3), 1.0)
-        io.check_output(file, again)
-    if wanted.sheet:
-        io.check_output(wanted.sheet, again)
-    if wanted.preview:
-        io.check_output(wanted.preview, True)
-    if wanted.turntable:
-        from impasto.video.io import open_sink
-
-        open_sink(wanted.turntable, force=again)
-    if wanted.unfinished and not (wanted.resume or wanted.force):
-        raise OutputExists(f"{wanted.output} is unfinished: --resume goes on with it, --force begins again")
-    if wanted.resume and not wanted.unfinished:
-        raise UsageError(f"there is nothing to go on with: neither {wanted.output} nor {wanted.state}; leave --resume out")
-    files = [wanted.output, wanted.sheet, wanted.preview, wanted.turntable, *wanted.stills.values()]
-    places = [os.path.realpath(file) for file in files if file]
-    if len(set(places)) < len(places):
-        raise UsageError("two results would be written to one file: give them different names")
-    read = {os.path.realpath(file) for file in [wanted.model, *(word.source for word in wanted.styles)]}
-    for file in files:
-        if file and os.path.realpath(file) in read:
-            raise UsageError(f"{file} is both read and written: give the result another name")
-
-
 def prepare(wanted: Wanted, settings: Settings) -> Painting:
     """The painting of a model, with all that its recipe says of it."""
     from impasto import still
@@ -228,34 +156,45 @@ def _make(wanted: Wanted, settings: Settings) -> int:
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    from impasto.mesh import export
-
     begun = time.monotonic()
-    check(wanted)
-    again = wanted.force or wanted.unfinished
+    mesh_files.check(wanted)
     work = prepare(wanted, settings)
+    mesh_files.check_all(wanted, work)
     if wanted.unfinished and wanted.resume:
         work.load_state(wanted.state)
     with report.deferred("" if wanted.quiet else batch.STOPPING) as stop:
         report.say(work.plan(), quiet=wanted.quiet)
-        finished = _work(work, wanted, stop)
-        if not finished:
-            _keep_state(work, wanted)
-        painted = work.result()
-        written = export.save(painted, wanted.output, unlit=wanted.unlit, force=again)
-        if finished:
-            written += _show(work, painted, wanted, again, stop)
-            wanted.state.unlink(missing_ok=True)
-        facts = {"model": wanted.model, "finished": finished, "seconds": round(time.monotonic() - begun, 2)}
-        others = [str(path) for path in written[1:]]
-        report.result(written[0], {**facts, "files": others}, as_json=wanted.as_json)
-        for each in [] if wanted.as_json else others:
-            report.out(each)
+        again = wanted.again
+        painted = _work(work, wanted, stop)
+        _keep_state(work, wanted)
+        written, complete = list[str](), False
+        try:
+            for path in _results(work, wanted, painted, again, stop):
+                written.append(str(path))
+                if not wanted.as_json:
+                    report.out(str(path))
+            complete = painted
+        finally:
+            if wanted.as_json and written:
+                facts = {"model": wanted.model, "finished": complete, "seconds": round(time.monotonic() - begun, 2)}
+                report.result(written[0], {**facts, "files": written[1:]}, as_json=True)
+            if complete:
+                wanted.state.unlink(missing_ok=True)
+            elif wanted.unfinished:
+                report.say(f"{wanted.output} is unfinished, --resume goes on with it", quiet=wanted.quiet)
     if stop.wanted:
-        if not finished:
-            report.say(f"{wanted.output} is unfinished, --resume goes on with it", quiet=wanted.quiet)
         raise KeyboardInterrupt
     return report.DONE
+
+
+def _results(work: Painting, wanted: Wanted, painted: bool, again: bool, stop: report.Stop) -> Iterator[Path]:
+    """Write the model, and once it is painted all that shows it; gives each file as soon as it is there."""
+    from impasto.mesh import export
+
+    made = work.result()
+    yield from export.save(made, wanted.output, unlit=wanted.unlit, force=again)
+    if painted:
+        yield from _show(work, made, wanted, again, stop)
 
 
 def _keep_state(work: Painting, wanted: Wanted) -> None:
@@ -297,25 +236,34 @@ def _preview(work: Painting, file: str, share: float) -> str:
         return ""
 
 
-def _show(work: Painting, painted: Painted, wanted: Wanted, force: bool, stop: report.Stop) -> list[Path]:
-    """Stills, sheet and turntable."""
+def _show(work: Painting, painted: Painted, wanted: Wanted, force: bool, stop: report.Stop) -> Iterator[Path]:
+    """Stills, sheet and turntable.
+
+    Raises:
+        KeyboardInterrupt: a stop is wanted.
+    """
     from impasto.mesh import turntable
     from impasto.mesh.turntable import Show
 
     show = Show(work.stage, painted.maps, unlit=wanted.unlit)
     shape = work.size, work.size
-    written = turntable.stills(show, wanted.stills, shape, recipe=painted.recipe, force=force)
+    for name, file in wanted.stills.items():
+        _heed(stop)
+        yield from turntable.stills(show, {name: file}, shape, recipe=painted.recipe, force=force)
     if wanted.sheet:
-        written.append(_sheet(work, show, wanted, painted, force))
+        _heed(stop)
+        yield _sheet(work, show, wanted, painted, force)
     if wanted.turntable:
+        _heed(stop)
         frames = turntable.write(show, wanted.turntable, shape, wanted.frames, recipe=painted.recipe, force=force)
         for _ in report.progress(frames, quiet=wanted.quiet, label="turntable"):
-            if stop.wanted:
-                _keep_state(work, wanted)
-                report.say(f"{wanted.turntable} is unfinished, --resume makes it", quiet=wanted.quiet)
-                raise KeyboardInterrupt
-        written.append(Path(wanted.turntable))
-    return written
+            _heed(stop)
+        yield Path(wanted.turntable)
+
+
+def _heed(stop: report.Stop) -> None:
+    if stop.wanted:
+        raise KeyboardInterrupt
 
 
 def _sheet(work: Painting, show: Show, wanted: Wanted, painted: Painted, force: bool) -> Path:

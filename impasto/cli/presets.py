@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import impasto
@@ -13,6 +14,8 @@ from impasto.errors import PictureError, UsageError
 from impasto.paint.settings import Settings
 
 VERB = "image"
+MODELS = {".glb", ".gltf"}
+SETTINGS = frozenset(field.name for field in fields(Settings))
 PACING = ("size", "quality", "steps", "time")
 """Settings that decide on the steps: when one is given anew, those that a recipe counted no longer fit."""
 
@@ -35,18 +38,42 @@ def settings(file: str, chosen: Mapping[str, Any], swept: Iterable[str] = ()) ->
     return combined(old, chosen, file), styles(recipe, file)
 
 
+def told(file: str) -> dict[str, Any]:
+    """The recipe in a picture, a clip or a model.
+
+    Raises:
+        PictureError: there is none, or the file cannot be read.
+    """
+    found = _told(file)
+    if found is None:
+        raise PictureError(f"{file} carries no recipe: it was not made by impasto, or another program has saved it since")
+    return found
+
+
+def _told(file: str) -> dict[str, Any] | None:
+    from impasto.video import formats
+
+    if formats.is_clip(file):
+        from impasto.video import io
+
+        return io.recipe(file)
+    if Path(file).suffix.lower() in MODELS:
+        from impasto.mesh import gltf
+
+        return gltf.recipe(Path(file))
+    from impasto.pixels import recipe
+
+    return recipe.read(file)
+
+
 def read(file: str, verbs: Collection[str], able: str) -> dict[str, Any]:
-    """The recipe in a picture that one of these verbs made; `able`: what can be done with those, for the message.
+    """The recipe in a file that one of these verbs made; `able`: what can be done with those, for the message.
 
     Raises:
         UsageError: it was made by another verb.
         PictureError: there is no recipe, or the file cannot be read.
     """
-    from impasto.pixels import recipe as recipes
-
-    found = recipes.read(file)
-    if found is None:
-        raise PictureError(f"{file} carries no recipe: it was not made by impasto, or another program has saved it since")
+    found = told(file)
     verb = found.get("verb")
     if verb not in verbs:
         known = " or ".join(f"`impasto {each}`" for each in verbs)
@@ -54,8 +81,8 @@ def read(file: str, verbs: Collection[str], able: str) -> dict[str, Any]:
     return found
 
 
-def known(recipe: Mapping[str, Any], file: str) -> dict[str, Any]:
-    """A recipe's settings, without those that this version does not know, of which a warning is given.
+def known(recipe: Mapping[str, Any], file: str, names: Collection[str] = SETTINGS) -> dict[str, Any]:
+    """A recipe's settings of these names; a warning tells of the others, which this version does not know.
 
     Raises:
         PictureError: it has none.
@@ -63,8 +90,7 @@ def known(recipe: Mapping[str, Any], file: str) -> dict[str, Any]:
     found = recipe.get("settings")
     if not isinstance(found, dict):
         raise PictureError(f"the recipe in {file} is damaged: it has no settings")
-    names = {field.name for field in fields(Settings)}
-    foreign = sorted(found.keys() - names)
+    foreign = sorted(found.keys() - set(names))
     if foreign:
         report.say(
             f"impasto: {file} was made by impasto {recipe.get('version', '?')}; this version, {impasto.__version__}, does not "

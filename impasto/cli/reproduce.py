@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import impasto
-from impasto.cli import doodle, options, presets, texture, words
+from impasto.cli import doodle, footage, options, presets, texture, words
 from impasto.cli.words import StyleWord
 from impasto.errors import PictureError
 from impasto.paint.settings import Settings
@@ -16,12 +18,14 @@ from impasto.paint.settings import Settings
 Recipe = Mapping[str, Any]
 Line = tuple[list[str], list[str]]
 """Options, and what stands without one."""
+FRAME = re.compile(r"(.*?)(\d+)(\.(?:png|tiff?|exr|jpe?g|webp|bmp))", re.IGNORECASE)
+"""A frame of a sequence: its number is the last one in its name."""
 GIVEN = "given by the program"
 """What a recipe says of that which was no file."""
 
 
 def read(file: str) -> dict[str, Any]:
-    """The recipe in a picture, of a verb whose command is known.
+    """The recipe in a picture or a clip, of a verb whose command is known.
 
     Raises:
         UsageError: it was made by another verb.
@@ -49,8 +53,10 @@ def command(recipe: Recipe, file: str) -> str:
 
 
 def _again(recipe: Recipe, file: str) -> Path:
-    """The name of what is made again; for a map that was carried along, that of its texture."""
+    """The name of what is made again; for a map that was carried along, that of its texture; for a frame, its sequence."""
     stem = Path(file).stem
+    if recipe["verb"] == "video" and (match := FRAME.fullmatch(Path(file).name)):
+        return Path(file).with_name(f"{match[1].rstrip('._-')}-again.{'#' * len(match[2])}{match[3]}".lstrip("-"))
     if recipe.get("map") and recipe["verb"] == "texture":
         stem = stem.removesuffix("-" + texture.short(named(recipe["map"], file), named(recipe["exemplars"][0], file)))
     return Path(file).with_stem(f"{stem}-again")
@@ -84,7 +90,26 @@ def _doodle(recipe: Recipe, file: str) -> Line:
     return [*chosen, *_settings(recipe, file)], [drawing]
 
 
-COMMANDS: dict[str, Callable[[Recipe, str], Line]] = {"image": _image, "texture": _texture, "doodle": _doodle}
+def _video(recipe: Recipe, file: str) -> Line:
+    chosen = []
+    found = recipe.get("styles") or []
+    try:
+        moments = [f"@{float(style['time'])!r}s" if "time" in style else "" for style in found]
+        mixed = presets.styles({**recipe, "places": [style.get("place", "") for style in found]}, file)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise PictureError(f"the recipe in {file} is damaged: its styles cannot be read") from error
+    for word, moment in zip(mixed, moments, strict=True):
+        chosen += ["--style", written(word, len(mixed) > 1) + moment]
+    for name, source in (recipe.get("masks") or {}).items():
+        chosen += ["--mask", f"{name}={source}"]
+    usual = {each.name: each.default for each in fields(footage.Wanted)}
+    for name, value in presets.known(recipe, file, footage.SETTINGS).items():
+        if value != usual[name]:
+            chosen += [options.flag(name), str(value)]
+    return chosen, [named(recipe.get("content"), file)]
+
+
+COMMANDS: dict[str, Callable[[Recipe, str], Line]] = {"image": _image, "texture": _texture, "doodle": _doodle, "video": _video}
 """How the command of each verb is told from its recipe."""
 
 

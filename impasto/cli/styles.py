@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,7 +84,12 @@ def sheets(
     if not chosen:
         raise UsageError("there are no filters to show")
     io.check_output(output, force)
-    content = geometry.fit(io.load(photo).image, geometry.parse_size(size))
+    for read in (photo, *chosen):
+        if os.path.realpath(read) == os.path.realpath(output):
+            raise UsageError(f"{output} is both read and written: give the result another name")
+    picture = io.load(photo)
+    image = picture.image if picture.alpha is None else geometry.fill(picture.image, picture.alpha)
+    content = geometry.fit(image, geometry.parse_size(size))
     with report.deferred("" if quiet else "stopping") as stop:
         shown = [(_pil(content), "the photograph")]
         for step in report.progress(painted(content, chosen, strength), quiet=quiet):

@@ -16,6 +16,7 @@ from impasto.cli import batch, options, places, report, words
 from impasto.cli.batch import Wishes
 from impasto.cli.jobs import STDIN, Job
 from impasto.cli.shelf import Shelf
+from impasto.cli.words import StyleWord
 from impasto.errors import UsageError
 from impasto.paint.settings import Settings
 
@@ -108,12 +109,26 @@ def texture(
     for name in places.SPECIAL.keys() & where.masks.keys():
         raise UsageError(f"--mask {name} says something of a photograph, which a texture does not have: name an exemplar's place")
     mixed = [words.parse_style(text) for text in exemplars]
+    check_exemplars(mixed)
     places.check(where, [mixed], False)
     job = Job(mixed[0].source, tuple(mixed), output, {})
     carried = names_of_maps(maps, job)
     wishes = Wishes(force, resume, preview, bits or None, as_json, quiet, where)
     tile = "xy" if tile.lower() == "true" else tile  # a switch in a file of options
     return _run(job, Settings(**chosen), wishes, tile, carried)
+
+
+def check_exemplars(mixed: Sequence[StyleWord]) -> None:
+    """A texture is made from pictures: filters and words that name no file are none.
+
+    Raises:
+        UsageError: one of these.
+    """
+    from impasto.fast import style as filters
+
+    for word in mixed:
+        if word.source != STDIN and filters.is_style(word.source):
+            raise UsageError(f"there is no exemplar {word.source!r}: a texture is made from pictures, each by its file's name")
 
 
 def names_of_maps(maps: Sequence[str], job: Job) -> dict[str, str]:

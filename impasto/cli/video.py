@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import typer
 from impasto.cli import footage, options, report, watch
 from impasto.cli.footage import Wanted
 from impasto.cli.shelf import Shelf
-from impasto.errors import OutputExists, PictureError, UsageError
+from impasto.errors import OutputError, OutputExists, UsageError
 
 if TYPE_CHECKING:
     from impasto.video.frame import Sink
@@ -144,7 +143,7 @@ class Wishes:
         if self.force and self.resume:
             raise UsageError("--resume goes on and --force begins again: give one of them")
         if self.force and self.shard:
-            raise UsageError("--force would throw away what other shards have painted: delete the work folder instead")
+            raise UsageError("--force would throw away what other shards painted: delete work folder or output instead")
         if self.workers < 1:
             raise UsageError(f"--workers {self.workers}: 1 at least")
         if self.cluster and self.workers > 1:
@@ -185,8 +184,7 @@ def video(
     """
     report.warnings = not quiet
     wishes = Wishes(force, resume, preview, as_json, quiet, workers, shard, cluster)
-    if output == "-":
-        raise UsageError("a clip needs a file to go to: give -o FILE")
+    footage.check_output(output)
     styles = tuple(footage.parse_style(text) for text in style)
     wanted = Wanted(
         content, styles, output, footage.parse_masks(mask), flow, temporal, frames, rate, size, quality, strength,
@@ -206,32 +204,42 @@ def _run(wanted: Wanted, wishes: Wishes) -> int:
         report.result(wanted.output, {"content": wanted.content, "finished": True}, as_json=wishes.as_json)
         return report.DONE
     work = footage.work(wanted, shelf)
-    sink = None if wishes.shard else _sink(wanted, work, wishes, shelf)
-    if sink is not None and wishes.resume and not work.folder.exists() and sink.finished.issuperset(_numbers(work)):
+    footage.check_files(wanted, work, wishes.preview, wishes.force)
+    sink = _sink(wanted, work, wishes, shelf)
+    if not wishes.shard and wishes.resume and not work.folder.exists() and sink.finished.issuperset(_numbers(work)):
         report.result(wanted.output, {"content": wanted.content, "finished": True}, as_json=wishes.as_json)
         return report.DONE
-    _check_preview(wanted, wishes)
     with report.deferred("" if wishes.quiet else STOPPING) as stop:
         made = _planned(work, wishes, stop)
         chunks = _share(made, wishes)
         try:
             watch.drive(_painting(work, made, chunks, wishes), "painting", stop, wishes.quiet, wishes.preview)
-            if sink is not None:
+            if not wishes.shard:
                 watch.drive(_assembling(work, made, sink), "writing", stop, wishes.quiet)
         except KeyboardInterrupt:
             report.say(f"what is finished is in {work.folder}, --resume goes on with it", quiet=wishes.quiet)
             raise
     seconds = time.monotonic() - begun
     facts = {"content": wanted.content, "frames": made.frames, "shots": len(made.shots), "seconds": round(seconds, 2)}
-    facts |= {"styles": [timed.word.source for timed in wanted.styles], "finished": sink is not None}
-    if sink is None:
+    facts |= {"styles": [timed.word.source for timed in wanted.styles], "finished": not wishes.shard}
+    if wishes.shard:
         report.result(work.folder, facts, as_json=wishes.as_json)
         return report.DONE
-    shutil.rmtree(work.folder, ignore_errors=True)
+    _tidy(work)
     height, width = work.shape
     report.say(f"{made.frames} frames of {width} x {height} px, {made.frames / seconds:.1f} a second", quiet=wishes.quiet)
     report.result(wanted.output, facts, as_json=wishes.as_json)
     return report.DONE
+
+
+def _tidy(work: Work) -> None:
+    """Take away finished frames that are in the clip now; should that fail, the clip is there all the same."""
+    from impasto.video.work import clear
+
+    try:
+        clear(work.folder)
+    except OutputError as error:
+        report.say(f"impasto: {report.one_line(error)}")
 
 
 def _numbers(work: Work) -> range:
@@ -239,17 +247,26 @@ def _numbers(work: Work) -> range:
 
 
 def _sink(wanted: Wanted, work: Work, wishes: Wishes, shelf: Shelf) -> Sink:
-    """Where the clip goes, checked before any work."""
-    from impasto.video.io import open_sink
+    """Where the clip goes, checked before any work. What is there may be replaced if --force said so when the work began.
 
+    Raises:
+        OutputExists: something is there that may not be replaced.
+    """
+    from impasto.video.io import open_sink
+    from impasto.video.work import replaces
+
+    goes_on = wishes.resume or bool(wishes.shard)
+    replacing = goes_on and replaces(work.folder)
+    if goes_on and not replacing and Path(wanted.output).is_file():
+        raise OutputExists(f"{wanted.output} exists already, and work begun without --force may not replace it: move it away")
     return open_sink(
         wanted.output,
         like=work.source,
         codec=wanted.codec or None,
         recipe=recipe(wanted, work, shelf),
         bits=wanted.bits,
-        force=wishes.force or (wishes.resume and work.folder.exists() and Path(wanted.output).is_file()),
-        resume=wishes.resume,
+        force=wishes.force or replacing,
+        resume=wishes.resume and not replacing,
     )
 
 
@@ -259,30 +276,11 @@ def recipe(wanted: Wanted, work: Work, shelf: Shelf) -> dict[str, Any]:
 
     import impasto
 
-    styles = []
-    for timed in wanted.styles:
-        known = shelf.style(timed.word)
-        told = {"source": timed.word.source, "weight": timed.word.weight, "sha256": known.sha256}
-        told |= {"place": timed.word.place} if timed.word.place else {}
-        styles.append(told | ({"time": timed.moment} if timed.moment is not None else {}))
+    styles = footage.styles(wanted.styles, shelf)
     masks = {"masks": dict(wanted.masks)} if wanted.masks else {}
     found = {"version": impasto.__version__, "torch": torch.__version__, "verb": "video", "settings": wanted.settings()}
-    return {**found, "content": {"source": wanted.content}, **work.names, **masks, "styles": styles}
-
-
-def _check_preview(wanted: Wanted, wishes: Wishes) -> None:
-    """A preview is replaced all the time, so it must not stand where a picture of the user's own does."""
-    if not wishes.preview:
-        return
-    from impasto.pixels import io, recipe
-
-    io.check_output(wishes.preview, force=True)
-    try:
-        ours = not Path(wishes.preview).exists() or recipe.read(wishes.preview) is not None
-    except PictureError:
-        ours = False
-    if not (ours or wishes.force):
-        raise OutputExists(f"{wishes.preview} exists already and was not made by impasto: --force replaces it")
+    bits = {} if wanted.bits is None else {"bits": wanted.bits}
+    return {**found, "content": {"source": wanted.content}, **work.names, **masks, **bits, "styles": styles}
 
 
 def _planned(work: Work, wishes: Wishes, stop: report.Stop) -> Plan:
@@ -292,19 +290,20 @@ def _planned(work: Work, wishes: Wishes, stop: report.Stop) -> Plan:
         OutputExists: there is unfinished work, and nothing was said about it.
         UsageError: there is none to go on with, or it is of other work.
     """
-    from impasto.video.work import keep_plan, kept_plan, looked_through
+    from impasto.video.work import PAINTED, clear, held, keep_plan, kept_plan, looked_through
 
-    if wishes.force:
-        _clear(work.folder)
+    cleared = wishes.force and clear(work.folder)
     kept = kept_plan(work)
+    if kept is None and wishes.resume and not wishes.shard:
+        raise UsageError(f"there is nothing to go on with: no finished frames in {work.folder}; leave --resume out")
+    if kept is None and not cleared and held(work.folder):
+        kept = kept_plan(work)  # another share may have kept its plan since we looked
+        if kept is None:
+            raise OutputExists(f"{work.folder} is not empty and holds no work of ours: give another folder as --work")
     if kept is not None:
-        if not (wishes.resume or wishes.shard) and any(work.folder.glob("*.mkv")):
+        if not (wishes.resume or wishes.shard) and held(work.folder, PAINTED):
             raise OutputExists(f"{work.folder} holds unfinished work: --resume goes on with it, --force begins again")
         return kept
-    if wishes.resume and not wishes.shard:
-        raise UsageError(f"there is nothing to go on with: no finished frames in {work.folder}; leave --resume out")
-    if work.folder.exists() and any(work.folder.iterdir()):
-        raise OutputExists(f"{work.folder} is not empty and holds no work of ours: give another folder as --work")
     looking, count = looked_through(work), len(work.source) // work.step
     told = time.monotonic()
     while True:
@@ -312,22 +311,13 @@ def _planned(work: Work, wishes: Wishes, stop: report.Stop) -> Plan:
             done = next(looking)
         except StopIteration as end:
             made: Plan = end.value
-            keep_plan(work, made)
+            keep_plan(work, made, replaces=wishes.force)
             return made
         if stop.wanted:
             raise KeyboardInterrupt
         if time.monotonic() - told > report.LINE_SECONDS:
             told = time.monotonic()
             report.say(f"looking for shots: frame {done} of {count}", quiet=wishes.quiet)
-
-
-def _clear(folder: Path) -> None:
-    """Take away finished frames; only what is ours, in a folder that has a plan of ours."""
-    from impasto.video.work import PLAN
-
-    if (folder / PLAN).exists():
-        for path in [*folder.glob("*.mkv"), *folder.glob("state-*.safetensors"), folder / PLAN]:
-            path.unlink(missing_ok=True)
 
 
 def _share(made: Plan, wishes: Wishes) -> list[Chunk]:

@@ -7,6 +7,7 @@ crops and no other colors. The network starts from all that it knows, so minutes
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +30,8 @@ from impasto.fast.train import check
 from impasto.features import encoders, weights
 from impasto.features.encoders import VGG
 from impasto.types import Image
+
+log = logging.getLogger(__name__)
 
 SETTINGS = Settings(
     rate=2e-3, warmup=20, settle=300, average=0.98, style=18.0, ramp=1, motion_from=-1, photo_uses=6, photo_window=128,
@@ -250,6 +253,8 @@ def sources(settings: Settings, photos: Sequence[Path]) -> tuple[data.Source, da
     pictures = data.read(learned, SIZE)
     if photos:
         data.enough(pictures)
+    if not held:
+        log.warning("too few photographs to keep one apart: the filter is measured on those that it learns from")
     side = settings.crop + 2 * settings.margin
     apart = data.read(held, SIZE) or pictures
     return data.Source(pictures, [], side, seed=settings.seed), data.Source(apart, [], side, widen=False)

@@ -40,6 +40,8 @@ changes in a convolution of the body that is 95 % (Hu et al., "LoRA", ICLR 2022,
 SMALLEST = 64
 """Shortest side of a painting, px."""
 EMBEDDED, EMBEDDED_NET = Path(__file__).parent / "styles", Path(__file__).parent / "any.safetensors"
+WORD = re.compile(r"[\w -]+")
+"""What may be meant as a style's name, in whatever case and with whatever between its words."""
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -221,6 +223,11 @@ def read(path: Path) -> Style:
     parts = {key.removeprefix("net."): tensor for key, tensor in tensors.items() if key.startswith("net.")}
     try:
         code, found, changes = tensors["code"], _factors(tensors), multiplied(parts)
+        if code.ndim != 2 or len(code) != 1 or len({frozenset(layers) for layers in found.values()}) > 1:
+            raise ValueError("code or layers")
+        for layers in found.values():
+            for factors in layers.values():
+                expand(factors)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"{path} is damaged: it lacks a part of the style ({error})") from error
     if not found:
@@ -254,11 +261,14 @@ def named(name: str, folder: Path = EMBEDDED) -> Style:
     Raises:
         UsageError: no such name; suggests the nearest.
     """
-    known = names(folder)
+    known, asked = names(folder), name
+    name = re.sub(r"[\s_]+", "-", name.strip().lower())
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1, 0.4)
+        if Path(asked).exists():
+            raise UsageError(f"{asked} is a file but not of a style: give a style's name or a .safetensors file")
+        near = difflib.get_close_matches(name, known, 1, 0.55)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
-        raise UsageError(f"there is no style named {name!r}, and no such file: {hint}")
+        raise UsageError(f"there is no style named {asked!r}, and no such file: {hint}")
     return read(folder / f"{name}.safetensors")
 
 
@@ -279,7 +289,7 @@ def is_style(source: object) -> bool:
     if not isinstance(source, str | os.PathLike):
         return isinstance(source, Style)
     path = Path(source)
-    return path.suffix == ".safetensors" or (NAME.fullmatch(os.fspath(source)) is not None and not path.exists())
+    return path.suffix == ".safetensors" or (WORD.fullmatch(os.fspath(source)) is not None and not path.exists())
 
 
 @lru_cache(maxsize=1)
@@ -298,6 +308,8 @@ def bind(net: AnyStyle, styles: Sequence[tuple[float, Style]]) -> Bound:
     for _, style in styles:
         if style.net and net.identity and style.net != net.identity:
             raise WeightsError(f"style {style.name!r} belongs to another network than the one that is here: learn it again")
+        if style.code.shape != (1, net.code_size):
+            raise WeightsError(f"style {style.name!r} is damaged: its code does not fit the network")
     code = mix([style.code for _, style in styles], [weight for weight, _ in styles])
     if not any(style.changes for _, style in styles):
         return net.bind(code)

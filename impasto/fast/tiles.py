@@ -99,12 +99,14 @@ def stylize_tiled(bound: Bound, content: Image, *, tile: int = 1024, strength: f
     return out
 
 
-def paint(bound: Bound, content: Image, *, strength: float = 1.0) -> Image:
-    """The content stylized: at once up to 4 megapixels, tile by tile beyond, in memory that does not grow.
+def paint(bound: Bound, content: Image, *, tile: int = 0, strength: float = 1.0) -> Image:
+    """The content stylized: in tiles of `tile` px, or where that is 0 at once up to 4 megapixels and in large tiles beyond.
+
+    What the network needs does not grow with a picture in tiles; the picture itself and its result do.
 
     Raises:
-        UsageError: a strength outside 0 ... 1.
+        UsageError: a strength outside 0 ... 1, or a tile that is no multiple of 8.
     """
-    if content.shape[-2] * content.shape[-1] <= WHOLE:
+    if not tile and content.shape[-2] * content.shape[-1] <= WHOLE:
         return bound(content, strength=strength)
-    return stylize_tiled(bound, content, strength=strength)
+    return stylize_tiled(bound, content, tile=tile or 1024, strength=strength)

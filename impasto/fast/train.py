@@ -145,6 +145,8 @@ def check(settings: Settings) -> None:
         raise UsageError(
             f"crops of {settings.crop} px, margin {settings.margin} px: a multiple of 16, 32 at least, no negative margin"
         )
+    if settings.seed < 0:
+        raise UsageError(f"seed {settings.seed} is negative: 0 at least")
     if settings.batch < 1:
         raise UsageError(f"a batch of {settings.batch} pictures: 1 at least")
     if not 0 < settings.rate < 1:

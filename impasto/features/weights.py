@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialized
 from torch import Tensor
 
 from impasto.errors import WeightsError
@@ -35,7 +35,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], passport: Mapping[str, Any])
     passport = {**passport, "format": FORMAT, "sha256": digest(tensors)}
     partial = path.with_name(f".{path.name}.partial")
     try:
-        save_file(tensors, partial, metadata={"impasto": json.dumps(passport)})
+        partial.write_bytes(serialized(tensors, metadata={"impasto": json.dumps(passport)}))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

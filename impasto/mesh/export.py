@@ -7,27 +7,31 @@ laid out anew its vertices are split along the new seams, every attribute going 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import impasto
-from impasto.errors import OutputError, OutputExists, UsageError
-from impasto.mesh import prune, rebuild
-from impasto.mesh.atlas import Page
+from impasto.errors import ImpastoError, OutputError, OutputExists, UsageError
+from impasto.mesh import files, prune, rebuild
+from impasto.mesh.atlas import Atlas, Page
 from impasto.mesh.gltf import Gltf, Writer
-from impasto.mesh.obj import write_obj
+from impasto.mesh.model import Model
+from impasto.mesh.obj import names_of, write_obj
 from impasto.mesh.paint import Painted
 from impasto.mesh.read_gltf import image_of
 from impasto.pixels import io, recipe
 from impasto.pixels.picture import Picture
 from impasto.types import Image
 
+log = logging.getLogger(__name__)
 FORMATS = (".glb", ".gltf", ".obj")
+SIGNATURE = b"\x89PNG"
 UNLIT = "KHR_materials_unlit"
 
 
@@ -35,22 +39,54 @@ def check(path: str | os.PathLike[str], force: bool = False) -> None:
     """Check that a model can be written: to be called before long work.
 
     Raises:
-        UsageError: an unknown format.
-        OutputExists: it, or a file that goes with it, is there, and `force` is not set.
+        UsageError: an unknown format, or "-".
+        OutputExists: it, or a file that goes with it, is there, and `force` is not set; see `names`.
         OutputError: no such folder, a folder in the file's place, or no permission.
     """
+    if os.fspath(path) == "-":
+        raise UsageError("a model cannot go to stdout: give a file name, like painted.glb")
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"models cannot be written as {path.suffix or 'a file without a suffix'}: use {', '.join(FORMATS)}")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder: give a file name")
     if not path.parent.is_dir():
         raise OutputError(f"there is no folder {path.parent} to write {path.name} into: make it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(f"no permission to write into {path.parent}")
-    there = [each for each in (path, *_companions(path)) if each.exists()]
-    if there and not force:
-        raise OutputExists(f"{there[0]} exists already: --force (force=True) replaces it")
+    check_free([path, *_companions(path)], force)
+
+
+def check_free(paths: Iterable[Path], force: bool = False) -> None:
+    """Check that files are not there yet, or may be replaced.
+
+    Raises:
+        OutputExists: one is there, and `force` is not set.
+        OutputError: a folder is in one's place.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder: give a file name")
+        if path.exists() and not force:
+            raise OutputExists(f"{path} exists already: --force (force=True) replaces it")
+
+
+def names(model: Model, atlas: Atlas, path: str | os.PathLike[str]) -> list[Path]:
+    """All files that `save` will write, the model first: to be checked before long work.
+
+    A glTF is put together for it once, without its paint: what cannot be kept of a model shows here too.
+
+    Raises:
+        UnreadablePicture: something in the model is damaged that need not be read for painting it.
+        OutputError: a picture in it cannot be kept.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".obj":
+        found = names_of(path.stem, len(atlas.pages))
+    else:
+        bare = Painted(model, atlas, [page.image for page in atlas.pages], {})
+        with files.damaged(model.name):
+            writer = _painted_gltf(bare, [SIGNATURE] * len(atlas.pages), logging.DEBUG)
+            found = list(_parted(writer, path.stem))
+    return [path, *map(path.with_name, found[1:] if path.suffix.lower() != ".glb" else [])]
 
 
 def _companions(path: Path) -> list[Path]:
@@ -76,6 +112,8 @@ def save(painted: Painted, path: str | os.PathLike[str], *, unlit: bool = False,
     else:
         writer = gltf(painted, unlit=unlit)
         contents = {path.name: writer.binary()} if path.suffix.lower() == ".glb" else _parted(writer, path.stem)
+    _, *others = contents
+    contents = {path.name: next(iter(contents.values())), **{name: contents[name] for name in others}}  # also out.OBJ
     _write(path, contents, force)
     return [path.with_name(name) for name in contents]
 
@@ -106,20 +144,7 @@ def _quantized(image: Image) -> Image:
 
 def gltf(painted: Painted, *, unlit: bool = False) -> Writer:
     """The painted model as glTF."""
-    source = painted.model.source
-    pictures = [png(painted, number) for number in range(len(painted.maps))]
-    if not isinstance(source, Gltf):
-        writer = rebuild.from_scratch(painted, pictures)
-    else:
-        writer = Writer(source)
-        _embed(writer, source)
-        for number, page in enumerate(painted.atlas.pages):
-            if page.picture >= 0:
-                _replace(writer, page, pictures[number])
-            else:
-                rebuild.split(writer, source, painted, pictures[number])
-        if painted.atlas.packed:
-            prune.prune(writer)
+    writer = _painted_gltf(painted, [png(painted, number) for number in range(len(painted.maps))], logging.WARNING)
     if unlit:
         _unlight(writer, painted)
     # texts alone: what programs show of `extras` is for people
@@ -130,7 +155,25 @@ def gltf(painted: Painted, *, unlit: bool = False) -> Writer:
     return writer
 
 
-def _embed(writer: Writer, source: Gltf) -> None:
+def _painted_gltf(painted: Painted, pictures: Sequence[bytes], level: int) -> Writer:
+    """The model with a picture's file for each page; `level`: how loudly it is told of pictures that are missing."""
+    source = painted.model.source
+    if not isinstance(source, Gltf):
+        writer = rebuild.from_scratch(painted, list(pictures))
+    else:
+        writer = Writer(source)
+        _embed(writer, source, level)
+        for number, page in enumerate(painted.atlas.pages):
+            if page.picture >= 0:
+                _replace(writer, page, pictures[number])
+            else:
+                rebuild.split(writer, source, painted, pictures[number])
+        if painted.atlas.packed:
+            prune.prune(writer)
+    return writer
+
+
+def _embed(writer: Writer, source: Gltf, level: int) -> None:
     """Bring pictures that lie in files of their own into the file."""
     from impasto.mesh.read_gltf import image_bytes
 
@@ -138,13 +181,14 @@ def _embed(writer: Writer, source: Gltf) -> None:
         if "uri" in image:
             try:
                 data = image_bytes(source, index)
-            except Exception as error:
-                if image["uri"].startswith("data:"):
+            except (ImpastoError, OSError) as error:
+                if str(image["uri"]).startswith("data:"):
                     raise OutputError(f"picture {index} of {source.name} cannot be kept: {error}") from error
-                continue  # it was missing before
+                log.log(level, "picture %d (%s) of %s stays missing: %s", index, image["uri"], source.name, error)
+                continue
             del image["uri"]
             image["mimeType"] = (
-                "image/png" if data[:4] == b"\x89PNG" else "image/jpeg" if data[:2] == b"\xff\xd8" else "image/webp"
+                "image/png" if data[:4] == SIGNATURE else "image/jpeg" if data[:2] == b"\xff\xd8" else "image/webp"
             )
             image["bufferView"] = writer.add_view(data)
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
+import os
 import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import Image as PILImage
 
@@ -16,6 +20,23 @@ from impasto.pixels import io, raster
 from impasto.pixels.picture import Picture
 
 log = logging.getLogger(__name__)
+DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What comes of taking numbers, texts and lists out of a file that has others in their place."""
+
+
+@contextmanager
+def damaged(name: str) -> Iterator[None]:
+    """Within this block what is in a file is taken at its word; where that goes wrong the file is damaged.
+
+    Raises:
+        UnreadablePicture: it is.
+    """
+    try:
+        yield
+    except ImpastoError:
+        raise
+    except DAMAGE as error:
+        raise UnreadablePicture(f"{name} is damaged: {type(error).__name__} {error}") from error
 
 
 def read(path: Path) -> bytes:
@@ -43,30 +64,43 @@ def beside(folder: Path, name: str, about: str) -> Path:
     Raises:
         UnreadablePicture: it climbs out of the folder, or is of the net.
     """
+    if "\0" in name:
+        raise UnreadablePicture(f"{about} is damaged: it names a file {name[:60]!r}")
     if "://" in name:
         raise UnreadablePicture(f"{about} names {name}: nothing is fetched from the net, put the file beside the model")
     path = folder / name.replace("\\", "/")
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise UnreadablePicture(f"{about} names {name}, which is not in its folder: put the file beside the model")
     return path
 
 
-def uri(text: str, folder: Path, about: str) -> bytes:
+def linked(text: Any, folder: Path, about: str) -> Path | None:
+    """The file beside it that a glTF file's URI names; None where the data are in the URI itself.
+
+    Raises:
+        UnreadablePicture: not a text, or out of the folder.
+    """
+    if not isinstance(text, str):
+        raise UnreadablePicture(f"{about} is damaged: {text!r} is no URI")
+    return None if text.startswith("data:") else beside(folder, urllib.parse.unquote(text), about)
+
+
+def uri(text: Any, folder: Path, about: str) -> bytes:
     """What a glTF file's URI holds: data within it, or a file beside it.
 
     Raises:
         UnreadablePicture: missing, damaged, or out of the folder.
     """
-    if text.startswith("data:"):
+    path = linked(text, folder, about)
+    if path is None:
         head, _, data = text.partition(",")
         try:
             return base64.b64decode(data, validate=True) if head.endswith(";base64") else urllib.parse.unquote_to_bytes(data)
         except binascii.Error as error:
             raise UnreadablePicture(f"{about} holds damaged data: {error}") from error
-    path = beside(folder, urllib.parse.unquote(text), about)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UnreadablePicture(f"{about} names {path.name}, which is not there")
-    return path.read_bytes()
+    return read(path)
 
 
 def picture(data: bytes | Path, about: str) -> Picture | None:

@@ -22,6 +22,8 @@ JSON_CHUNK, BIN_CHUNK = 0x4E4F534A, 0x004E4942
 KINDS: dict[int, Any] = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 ARRAY_BUFFER, ELEMENT_BUFFER = 34962, 34963
+MOST = 1 << 24
+"""Rows of an accessor that has no data, and so is of any length that it says."""
 COMPRESSED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
 
 
@@ -37,7 +39,9 @@ class Gltf:
     def all(self, kind: str) -> list[dict[str, Any]]:
         """The list of that kind: "nodes", "meshes" ...; empty where there is none."""
         found = self.json.get(kind) or []
-        return found if isinstance(found, list) else []
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise UnreadablePicture(f"{self.name} is damaged: its {kind} are not a list of objects")
+        return found
 
     def view(self, index: int) -> bytes:
         """The bytes of a buffer view."""
@@ -54,6 +58,8 @@ class Gltf:
         kind, width, count = np.dtype(KINDS[accessor["componentType"]]), WIDTHS[accessor["type"]], accessor["count"]
         if "bufferView" in accessor:
             found = self._strided(accessor["bufferView"], accessor.get("byteOffset", 0), kind, width, count)
+        elif not 0 <= count <= MOST:
+            raise UnreadablePicture(f"{self.name} is damaged: an accessor of {count} rows has no data")
         else:
             found = np.zeros((count, width), kind)
         if "sparse" in accessor:
@@ -90,20 +96,22 @@ def read(path: Path) -> Gltf:
     text, binary = _chunks(data, name) if data[:4] == MAGIC else (data, None)
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadablePicture(f"{name} is damaged or not glTF: {error}") from error
-    if not isinstance(found, dict) or not str((found.get("asset") or {}).get("version", "")).startswith("2"):
+    asset = found.get("asset") if isinstance(found, dict) else None
+    if not isinstance(asset, dict) or not str(asset.get("version", "")).startswith("2"):
         raise UnreadablePicture(f"{name} is not glTF 2.0")
-    for extension in COMPRESSED:
-        if extension in (found.get("extensionsRequired") or []):
-            raise UnreadablePicture(f"{name} is compressed by {extension}: save it without compression first")
-    buffers = []
-    for index, buffer in enumerate(found.get("buffers") or []):
-        held = files.uri(buffer["uri"], path.parent, name) if "uri" in buffer else binary if index == 0 else None
-        if held is None or len(held) < buffer.get("byteLength", 0):
-            raise UnreadablePicture(f"{name} is cut off: buffer {index} holds less than it says")
-        buffers.append(held)
-    return Gltf(name, path.parent, found, buffers)
+    source = Gltf(name, path.parent, found, [])
+    with files.damaged(name):
+        for extension in COMPRESSED:
+            if extension in (found.get("extensionsRequired") or []):
+                raise UnreadablePicture(f"{name} is compressed by {extension}: save it without compression first")
+        for index, buffer in enumerate(source.all("buffers")):
+            held = files.uri(buffer["uri"], path.parent, name) if "uri" in buffer else binary if index == 0 else None
+            if held is None or len(held) < buffer.get("byteLength", 0):
+                raise UnreadablePicture(f"{name} is cut off: buffer {index} holds less than it says")
+            source.buffers.append(held)
+    return source
 
 
 def recipe(path: Path) -> dict[str, Any] | None:

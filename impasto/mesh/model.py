@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,6 +80,8 @@ class Model:
     """What was read, for the way back: a `Gltf`, or None."""
     notes: list[str] = field(default_factory=list)
     """What was wrong and could be helped, for people."""
+    files: list[Path] = field(default_factory=list)
+    """Files that it names, which are read besides it: data, materials, pictures."""
 
     @property
     def count(self) -> int:

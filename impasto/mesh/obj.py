@@ -13,10 +13,16 @@ if TYPE_CHECKING:
     from impasto.mesh.paint import Painted
 
 
+def names_of(stem: str, pictures: int) -> list[str]:
+    """Names of a model's files: the OBJ, its MTL, and a PNG for each map."""
+    maps = [f"{stem}.png"] if pictures == 1 else [f"{stem}-{number}.png" for number in range(pictures)]
+    return [f"{stem}.obj", f"{stem}.mtl", *maps]
+
+
 def write_obj(painted: Painted, stem: str, pictures: list[bytes]) -> dict[str, bytes]:
     """The files of a model by their names: the OBJ, its MTL, and a PNG for each map. Nodes are brought into the world."""
-    names = [f"{stem}.png" if len(pictures) == 1 else f"{stem}-{number}.png" for number in range(len(pictures))]
-    lines, vertices, places, normals = [f"mtllib {stem}.mtl"], 0, 0, 0
+    model, library, *names = names_of(stem, len(pictures))
+    lines, vertices, places, normals = [f"mtllib {library}"], 0, 0, 0
     used: dict[tuple[int, int], str] = {}
     for each in painted.model.instances:
         surface, page = painted.model.surfaces[each.surface], painted.atlas.page[each.surface]
@@ -41,7 +47,7 @@ def write_obj(painted: Painted, stem: str, pictures: list[bytes]) -> dict[str, b
         normals += len(points) if "{n}" in corner else 0
     text = "\n".join(lines) + "\n"
     pages = {names[number]: data for number, data in enumerate(pictures)}
-    return {f"{stem}.obj": text.encode(), f"{stem}.mtl": _materials(painted, used, names).encode(), **pages}
+    return {model: text.encode(), library: _materials(painted, used, names).encode(), **pages}
 
 
 def _word(name: str) -> str:

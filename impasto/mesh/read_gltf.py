@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ TRIANGLES, STRIP, FAN = 4, 5, 6
 WRAPS = {10497: REPEAT, 33071: CLAMP, 33648: MIRROR}
 TRANSFORM = "KHR_texture_transform"
 GLOSSY = "KHR_materials_pbrSpecularGlossiness"
+WIDTHS = {"uv": 2, "normals": 3, "colors": 4}
+"""Numbers of a vertex."""
 
 
 def read(path: Path) -> Model:
@@ -27,7 +32,7 @@ def read(path: Path) -> Model:
         UnreadablePicture: see `impasto.mesh.gltf.read`; references to what is not there.
     """
     source = gltf.read(path)
-    try:
+    with files.damaged(source.name):
         surfaces, where = _surfaces(source)
         instances = _instances(source, where)
         materials = [_material(source, entry) for entry in source.all("materials")]
@@ -35,17 +40,22 @@ def read(path: Path) -> Model:
         pictures: list[Picture | None] = [None] * len(source.all("images"))
         for index in used:
             pictures[index] = _picture(source, index)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        if isinstance(error, UnreadablePicture):
-            raise
-        raise UnreadablePicture(f"{path} is damaged: {type(error).__name__} {error}") from error
+        named = list(_named(source))
     plain = len(materials)
     for surface in surfaces:
         if surface.material < 0:
             surface.material = plain
         elif surface.material > plain:
             raise UnreadablePicture(f"{path} is damaged: it has no material {surface.material}")
-    return Model(path.name, surfaces, instances, [*materials, Material("plain")], pictures, source=source)
+    return Model(path.name, surfaces, instances, [*materials, Material("plain")], pictures, source=source, files=named)
+
+
+def _named(source: Gltf) -> Iterator[Path]:
+    """Files that it names, as far as they may be read."""
+    for entry in [*source.all("buffers"), *source.all("images")]:
+        with suppress(UnreadablePicture):
+            if "uri" in entry and (path := files.linked(entry["uri"], source.folder, source.name)):
+                yield path
 
 
 def _surfaces(source: Gltf) -> tuple[list[Surface], dict[tuple[int, int], int]]:
@@ -62,7 +72,7 @@ def _surfaces(source: Gltf) -> tuple[list[Surface], dict[tuple[int, int], int]]:
 
 def _surface(source: Gltf, name: str, primitive: dict[str, Any]) -> Surface:
     attributes = primitive["attributes"]
-    material = primitive.get("material", -1)
+    material = operator.index(primitive.get("material", -1))
     chosen = _texture(source.all("materials")[material]) if material >= 0 else {}
     number = chosen.get("extensions", {}).get(TRANSFORM, {}).get("texCoord", chosen.get("texCoord", 0))
     found = {
@@ -71,7 +81,12 @@ def _surface(source: Gltf, name: str, primitive: dict[str, Any]) -> Surface:
     }
     if found["colors"] is not None and found["colors"].shape[1] == 3:
         found["colors"] = np.concatenate([found["colors"], np.ones((len(found["colors"]), 1))], 1)
-    return Surface(name, source.floats(attributes["POSITION"]), faces_of(source, primitive), material, **found)
+    positions = source.floats(attributes["POSITION"])
+    for what, values, width in (("positions", positions, 3), *((key, found[key], WIDTHS[key]) for key in found)):
+        if values is not None and (len(values) < len(positions) or values.shape[1] != width):
+            shape = " x ".join(map(str, values.shape))
+            raise UnreadablePicture(f"{source.name} is damaged: {what} of {shape} numbers for {len(positions)} vertices")
+    return Surface(str(name), positions, faces_of(source, primitive), material, **found)
 
 
 def faces_of(source: Gltf, primitive: dict[str, Any]) -> np.ndarray:
@@ -105,11 +120,14 @@ def _material(source: Gltf, entry: dict[str, Any]) -> Material:
         sampler = source.all("samplers")[texture["sampler"]] if "sampler" in texture else {}
         wrap = WRAPS[sampler.get("wrapS", 10497)], WRAPS[sampler.get("wrapT", 10497)]
     red, green, blue, opacity = (float(level) for level in color)
+    transform = _transform((reference.get("extensions") or {}).get(TRANSFORM) or {})
+    if not np.isfinite([red, green, blue, opacity, *transform[0], *transform[1]]).all():
+        raise UnreadablePicture(f"{source.name} is damaged: the color or place of a material is not a number")
     return Material(
-        entry.get("name", ""),
+        str(entry.get("name", "")),
         (red, green, blue, opacity),
         picture,
-        _transform((reference.get("extensions") or {}).get(TRANSFORM) or {}),
+        transform,
         wrap,
         entry.get("alphaMode", OPAQUE),
         float(entry.get("alphaCutoff", 0.5)),
@@ -137,8 +155,8 @@ def image_bytes(source: Gltf, index: int) -> bytes:
 
 def _picture(source: Gltf, index: int) -> Picture | None:
     entry = source.all("images")[index]
-    if "uri" in entry and not entry["uri"].startswith("data:"):
-        return files.picture(files.beside(source.folder, entry["uri"], source.name), source.name)
+    if "uri" in entry and (path := files.linked(entry["uri"], source.folder, source.name)):
+        return files.picture(path, source.name)
     return files.picture(image_bytes(source, index), f"{source.name}, picture {index}")
 
 
@@ -164,7 +182,7 @@ def _instances(source: Gltf, where: dict[tuple[int, int], int]) -> list[Instance
             matrix = _bound(source, node["skin"], placed) if "skin" in node else placed[index]
             for number in range(len(source.all("meshes")[node["mesh"]]["primitives"])):
                 if (node["mesh"], number) in where:
-                    found.append(Instance(where[node["mesh"], number], matrix, node.get("name", "")))
+                    found.append(Instance(where[node["mesh"], number], matrix, str(node.get("name", ""))))
     return found
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -50,8 +52,10 @@ def read(path: Path) -> Model:
     """
     lists = _lists(path)
     materials, pictures = {"": Material()}, list[Picture | None]()
-    for name in lists.libraries:
-        _read_library(files.beside(path.parent, name, str(path)), materials, pictures)
+    named: list[Path] = []
+    for library in dict.fromkeys(each for text in lists.libraries for each in _libraries(text, path)):
+        named.append(library)
+        named += _read_library(library, materials, pictures)
     groups = [group for group in lists.groups.values() if group.corners]
     for name in dict.fromkeys(group.material for group in groups if group.material not in materials):
         log.warning("%s: its material %s is in none of its MTL files; it is taken as white", path, name)
@@ -59,7 +63,7 @@ def read(path: Path) -> Model:
     order = list(materials)
     surfaces = [_surface(lists, group, order.index(group.material)) for group in groups]
     instances = [Instance(index, np.eye(4), surface.name) for index, surface in enumerate(surfaces)]
-    return Model(path.name, surfaces, instances, list(materials.values()), pictures)
+    return Model(path.name, surfaces, instances, list(materials.values()), pictures, files=named)
 
 
 def _lists(path: Path) -> _Lists:
@@ -67,26 +71,41 @@ def _lists(path: Path) -> _Lists:
     group = _Group("", "")
     lines = files.read(path).decode("utf-8", "replace").replace("\\\n", " ").replace("\\\r\n", " ").splitlines()
     for number, line in enumerate(lines, 1):
-        word, _, rest = line.strip().partition(" ")
+        word, rest = [*line.split(None, 1), "", ""][:2]
+        plain = rest.split("#", 1)[0]  # names may hold a #
         try:
             if word == "v":
-                found.positions.append([float(each) for each in rest.split()])
+                found.positions.append(_numbers(plain, 3))
             elif word == "vt":
-                found.uv.append([float(each) for each in rest.split()[:2]])
+                found.uv.append([*_numbers(plain, 1), 0.0][:2])
             elif word == "vn":
-                found.normals.append([float(each) for each in rest.split()[:3]])
+                found.normals.append(_numbers(plain, 3)[:3])
             elif word == "f":
-                _face(rest, found, group)
+                _face(plain, found, group)
             elif word in ("o", "g", "usemtl"):
                 name, material = (name, rest.strip()) if word == "usemtl" else (rest.strip(), group.material)
                 group = found.groups.setdefault((name, material), _Group(name, material))
-            elif word == "mtllib":
+            elif word == "mtllib" and rest.strip():
                 found.libraries.append(rest.strip())
         except ValueError as error:
             raise UnreadablePicture(f"{path} is damaged in line {number}: {line.strip()[:60]!r}") from error
         if group.corners and not group.name and not group.material:
             found.groups.setdefault(("", ""), group)
     return found
+
+
+def _numbers(text: str, least: int) -> list[float]:
+    found = [float(word) for word in text.split()]
+    if len(found) < least:
+        raise ValueError(text)
+    return found
+
+
+def _libraries(text: str, path: Path) -> list[Path]:
+    """MTL files that a line names: the whole of it, spaces and all, where there is such a file, else each of its words."""
+    whole = files.beside(path.parent, text, str(path))
+    words = text.split(" #", 1)[0].split()
+    return [whole] if os.path.isfile(whole) else [files.beside(path.parent, word, str(path)) for word in words]
 
 
 def _face(text: str, lists: _Lists, group: _Group) -> None:
@@ -105,8 +124,10 @@ def _corner(word: str, lists: _Lists) -> tuple[int, int, int]:
     for part, count in zip(parts[:3], counts, strict=True):
         number = int(part) if part else 0
         found.append(number - 1 if number >= 0 else count + number)
-        if not -1 <= found[-1] < max(count, 1) or (part and found[-1] < 0):
+        if part and not 0 <= found[-1] < count:
             raise ValueError(word)
+    if found[0] < 0:
+        raise ValueError(word)
     return found[0], found[1], found[2]
 
 
@@ -129,10 +150,12 @@ def _surface(lists: _Lists, group: _Group, material: int) -> Surface:
     return Surface(group.name, positions, faces.reshape(-1, 3), material, uv, normals, colors)
 
 
-def _read_library(path: Path, materials: dict[str, Material], pictures: list[Picture | None]) -> None:
-    if not path.is_file():
+def _read_library(path: Path, materials: dict[str, Material], pictures: list[Picture | None]) -> list[Path]:
+    """Add the materials and pictures of an MTL file; returns the files of the pictures."""
+    named: list[Path] = []
+    if not os.path.isfile(path):
         log.warning("%s is not there: its materials are taken as white", path)
-        return
+        return named
     for name, words in _entries(path):
         found = Material(name)
         opacity, kd = 1.0, (1.0, 1.0, 1.0)
@@ -140,24 +163,36 @@ def _read_library(path: Path, materials: dict[str, Material], pictures: list[Pic
             if word == "kd":
                 kd = _color(rest, kd)
             elif word in ("d", "tr") and rest:
-                opacity = float(rest.split()[-1]) if word == "d" else 1 - float(rest.split()[-1])
+                opacity = _opacity(rest, word == "tr", f"{path}, {name}")
             elif word in ("map_kd", "map_d") and (file := _file(rest)):
                 mode = MASK if word == "map_d" else found.alpha_mode
                 index = found.picture
                 if word == "map_kd":
-                    pictures.append(files.picture(files.beside(path.parent, file, str(path)), str(path)))
+                    named.append(files.beside(path.parent, file, str(path)))
+                    pictures.append(files.picture(named[-1], str(path)))
                     index = len(pictures) - 1
                 found = replace(found, picture=index, alpha_mode=mode)
         # with a picture programs differ on whether the color counts, and most exports hold a leftover 0.8
         kd = (1.0, 1.0, 1.0) if found.picture >= 0 else kd
         red, green, blue = srgb_to_linear(torch.tensor(kd, dtype=torch.float64).clamp(0, 1)).tolist()
         materials[name] = replace(found, color=(red, green, blue, opacity))
+    return named
+
+
+def _opacity(text: str, inverse: bool, about: str) -> float:
+    """The last number of a line, as opacity; 1, and a warning, where it is none."""
+    word = text.split("#", 1)[0].split()[-1:]
+    value = float(word[0]) if word and _is_number(word[0]) else math.nan
+    if not math.isfinite(value):
+        log.warning("%s: %r is not an opacity; it is taken as opaque", about, text)
+        return 1.0
+    return min(1.0, max(0.0, 1 - value if inverse else value))
 
 
 def _entries(path: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Materials of an MTL file: a name, and its lines as (word, rest)."""
     name, words = "", list[tuple[str, str]]()
-    for line in path.read_text("utf-8", "replace").splitlines():
+    for line in files.read(path).decode("utf-8", "replace").splitlines():
         word, _, rest = line.strip().replace("\t", " ").partition(" ")
         if word == "newmtl":
             if words or name:
@@ -170,9 +205,11 @@ def _entries(path: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 
 
 def _color(text: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
-    try:
-        levels = [float(word) for word in text.split()[:3]]
-    except ValueError:  # "spectral file.rfl", "xyz 1 1 1"
+    words = text.split("#", 1)[0].split()[:3]
+    if not words or not all(map(_is_number, words)):  # "spectral file.rfl", "xyz 1 1 1"
+        return default
+    levels = [float(word) for word in words]
+    if not all(map(math.isfinite, levels)):
         return default
     return (levels * 3)[0], (levels * 3)[1], (levels * 3)[2]
 

@@ -86,8 +86,6 @@ class Painting:
             self.visible = geometry.fit(geometry.fill(content.image, content.alpha), size).to(self.device)
             self.full = torch.where(self.alpha > 0, self.visible, self.full)
         pictures.check(self.full, self.alpha, self.styles)
-        for style in self.styles:
-            check_known(style, settings)
         self.regions = list(regions) or [Region("", None, tuple((index, None) for index in range(len(self.styles))))]
         self.keep, self.strength_mask, self.color_mask = map(self._whole, (keep, strength_mask, color_mask))
         self.styles = [self._recolored(style) for style in self.styles]
@@ -96,6 +94,10 @@ class Painting:
         height, width = self.shape
         once, per_pixel = SAVING
         self.deadline = deadline - once - per_pixel * height * width
+        for style in self.styles:
+            if not self.drafted:  # a filter compares nothing
+                check_known(style, settings)
+        self.filters = self._bound(max(self.shape), self._filter_tile()) if self.drafted else []
         self.levels = self._plan()
         self.state = optimize.State()
         self.canvas = optimize.Picture(self.visible if self.drafted else self._begin(self.levels[0].size), self.shape)
@@ -165,7 +167,10 @@ class Painting:
     def plan(self) -> str:
         """What will be done, in one line."""
         if self.drafted:
-            return "{1} x {0} px: one pass of a filter".format(*self.shape)
+            tile = self._filter_tile()
+            needed = memory.filter_estimate(*self.shape, tile) / 1e9
+            tiles = f" in tiles of {tile} px" if tile else ""
+            return f"{self.shape[1]} x {self.shape[0]} px: one pass of a filter; about {needed:.1f} GB{tiles}"
         sizes = ", ".join(f"{level.size} px x {level.steps}" for level in self.levels)
         height, width = self.shape
         enlarged = "" if self.levels[-1].size == max(height, width) else ", then enlarged"
@@ -253,10 +258,19 @@ class Painting:
         content = geometry.resize(self.visible, geometry.sizes(*self.shape, size))
         return first_picture(content, self.styles, self.settings, self.start, None if self.bind is None else self._filtered)
 
-    def _filtered(self, content: Image) -> Image:
+    def _filter_tile(self) -> int:
+        """Edge of the tiles that a filter paints the whole picture in, px; 0: at once."""
+        return memory.filter_tile(*self.shape, memory.parse(self.settings.max_memory))
+
+    def _bound(self, size: int, tile: int = 0) -> list[Stylizer]:
+        """The filter of each region, for pictures of a long edge of `size` px."""
         if self.bind is None:
             raise PaintingError("there is no filter")
-        return filtered(self.bind, content, self.styles, self.regions, self.settings.strength, self.strength_mask)
+        return [self.bind([self.styles[index] for index, _ in region.sources], size, tile) for region in self.regions]
+
+    def _filtered(self, content: Image) -> Image:
+        filters = self.filters or self._bound(max(content.shape[-2:]))
+        return filtered(filters, content, self.regions, self.settings.strength, self.strength_mask)
 
     def result(self) -> Stylized:
         """The picture as it stands, with alpha and recipe. At strength 0 the content itself.
@@ -318,6 +332,7 @@ class Painting:
             "styles": [[s.weight, s.sha256 if s.picture is None else digest(s.picture)] for s in self.styles],
             "masks": [hashlib.sha256(mask.cpu().contiguous().numpy().tobytes()).hexdigest() for mask in masks],
             "settings": settings,
+            "network": self.names.get("network"),
         }
 
     def save_state(self, path: Path) -> None:

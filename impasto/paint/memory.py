@@ -18,6 +18,10 @@ IMAGES = 11
 """Pictures of float32 kept beside L-BFGS's history: the image, its gradient, the content, directions."""
 CONTENT = 32
 """Bytes a pixel of the content's own features (relu4_2: 512 channels at 1/64 of the pixels, float32)."""
+FILTER, FILTER_IMAGES = 170, 8
+"""Bytes that a filter keeps for a pixel that it sees, and the pictures of float32 that there are beside it."""
+FILTER_WHOLE, FILTER_OVERLAP = 2048 * 2048, 208
+"""Pixels up to which a filter paints at once where memory is not short; and how much larger it sees a tile, px."""
 TILES = (1024, 768, 512, 384, 256)
 LEAST_HISTORY = 2
 OVERLAP = 160
@@ -50,6 +54,27 @@ def estimate(
     seen = pixels if not tile else min(pixels, (tile + OVERLAP) ** 2)
     pictures = IMAGES + 2 * history + (2 if history == HISTORY else 0)
     return BASE + seen * (PER_PIXEL[dtype] + ANCHOR * anchored) + pixels * (12 * pictures + CONTENT)
+
+
+def filter_estimate(height: int, width: int, tile: int = 0) -> float:
+    """Bytes that one pass of a filter takes at its peak."""
+    seen = height * width if not tile else min(height * width, (tile + FILTER_OVERLAP) ** 2)
+    return BASE + seen * FILTER + height * width * 12 * FILTER_IMAGES
+
+
+def filter_tile(height: int, width: int, cap: float) -> int:
+    """Edge of the tiles in which a filter stays under the cap, px; 0: it can paint at once.
+
+    Raises:
+        UsageError: the cap is too small for the size whatever is done.
+    """
+    if height * width <= FILTER_WHOLE and filter_estimate(height, width) <= cap:
+        return 0
+    for tile in TILES:
+        if filter_estimate(height, width, tile) <= cap:
+            return tile
+    needed = math.ceil(filter_estimate(height, width, TILES[-1]) / 1e7) / 100
+    raise UsageError(f"{width} x {height} px cannot be painted in {cap / 1e9:.3g} GB: it takes {needed:.2f} GB at least")
 
 
 def limited(level: Level, height: int, width: int, dtype: torch.dtype, cap: float, *, anchored: bool = False) -> Level:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from impasto import device as devices
-from impasto.errors import UnfitPicture
+from impasto.errors import UnfitPicture, WeightsError
 from impasto.paint.pictures import Style
 from impasto.paint.regions import Region
 from impasto.paint.settings import INITS, Settings
@@ -18,8 +19,12 @@ from impasto.types import Image, Mask, Stylizer
 
 log = logging.getLogger(__name__)
 
-Bind = Callable[[Sequence[Style], int], Stylizer]
-"""Makes the filter of a mixture of styles, for pictures of a long edge of so many px."""
+
+class Bind(Protocol):
+    """Makes filters."""
+
+    def __call__(self, styles: Sequence[Style], size: int, tile: int = 0) -> Stylizer:
+        """The filter of a mixture of styles, for pictures of a long edge of `size` px, in tiles of `tile` px (0: as it likes)."""
 
 
 def first_picture(
@@ -32,7 +37,7 @@ def first_picture(
     """What is on the canvas before the first step, in the shape of `content`.
 
     `start`: a picture or a stylizer that the program gave; else `settings.init` says, and "filter" is `filtered` (the
-    content itself where there is no filter, or where a style is too small for one).
+    content itself where there is no filter, where a style is too small for one or was learned for another network).
     """
     shape = content.shape[-2], content.shape[-1]
     if isinstance(start, Tensor):
@@ -45,6 +50,9 @@ def first_picture(
         except UnfitPicture as error:
             log.info("no filter to start from: %s", error)
             return content
+        except WeightsError as error:
+            log.warning("it starts from the photograph: %s", error)
+            return content
     if settings.init in ("filter", "content"):
         return content
     if settings.init in INITS:
@@ -52,18 +60,20 @@ def first_picture(
     return geometry.resize(io.load(settings.init).image.to(content.device), shape)
 
 
-def filtered(
-    bind: Bind, content: Image, styles: Sequence[Style], regions: Sequence[Region], strength: float, mask: Mask | None
-) -> Image:
-    """The content painted by the filters of each region's styles, laid together by the regions' masks.
+def filtered(filters: Sequence[Stylizer], content: Image, regions: Sequence[Region], strength: float, mask: Mask | None) -> Image:
+    """The content painted by the filter of each region, laid together by the regions' masks.
 
     `mask`: how much of it, by place, beside `strength`.
     """
     shape = content.shape[-2], content.shape[-1]
-    whole = torch.zeros_like(content)
-    for region in regions:
-        image = bind([styles[index] for index, _ in region.sources], max(shape))(content, strength=strength)
-        whole = whole + (image if region.mask is None else geometry.resize(region.mask.to(content.device), shape) * image)
+    whole: Image | None = None
+    for paint, region in zip(filters, regions, strict=True):
+        image = paint(content, strength=strength)
+        if region.mask is not None:
+            image = geometry.resize(region.mask.to(content.device), shape) * image
+        whole = image if whole is None else whole + image
+    if whole is None:
+        return content
     if mask is not None:
         whole = torch.lerp(content, whole, geometry.resize(mask.to(content.device), shape))
     return whole.clamp(0, 1)

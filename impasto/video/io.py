@@ -115,16 +115,23 @@ def open_sink(
         OutputError: no such folder, or no permission.
         MissingExtra: PyAV is not installed, or OpenImageIO for EXR.
     """
-    found = _written(path, like)
+    found = target(path, like)
     if found is None:
         return ClipSink(path, like=like, codec=codec, recipe=recipe, bits=bits, force=force, options=options)
+    if found.folder == Path(path):
+        found.folder.mkdir(exist_ok=True)
     if codec is not None:
         raise UsageError(f"codec {codec} is for clips: {os.fspath(path)} is an image sequence")
     return SequenceSink(found, like=like, recipe=recipe, bits=bits, force=force, resume=resume)
 
 
-def _written(path: str | os.PathLike[str], like: Source | None) -> Pattern | None:
-    """The sequence that a path to write is of; None for a clip."""
+def target(path: str | os.PathLike[str], like: Source | None = None) -> Pattern | None:
+    """The sequence that a path to write is of; None for a clip. Makes nothing.
+
+    Raises:
+        UsageError: the name of a single picture.
+        OutputError: a folder in one that is not there.
+    """
     text, path = os.fspath(path), Path(path)
     found = sequence.pattern(path)
     if found is not None or formats.is_clip(path):
@@ -136,7 +143,6 @@ def _written(path: str | os.PathLike[str], like: Source | None) -> Pattern | Non
             return None  # which is refused by its suffix
         if not path.parent.is_dir():
             raise OutputError(f"there is no folder {path.parent} to make {path.name} in: make it first")
-        path.mkdir()
     if isinstance(like, sequence.SequenceSource) and like.pattern.tail.lower() in writers.DEPTHS:
         return Pattern(path, like.pattern.head, like.pattern.digits, like.pattern.tail)
     return Pattern(path, "frame.", 4, ".png")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,6 +63,18 @@ class Easel:
         self._last = now
 
 
+@contextmanager
+def _silent(cv2: Any) -> Iterator[None]:
+    """OpenCV tells on stderr of every way that it tried to open a camera; what matters we say ourselves."""
+    log = cv2.utils.logging
+    before = log.getLogLevel()
+    log.setLogLevel(log.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        log.setLogLevel(before)
+
+
 def camera(number: int) -> Iterator[Image]:
     """What a camera sees now, again and again; what it saw while the last frame was painted is left out.
 
@@ -69,7 +83,8 @@ def camera(number: int) -> Iterator[Image]:
         MissingExtra: OpenCV is not installed.
     """
     cv2 = flow.library("a camera")
-    eye = cv2.VideoCapture(number)
+    with _silent(cv2):
+        eye = cv2.VideoCapture(number)
     try:
         if not eye.isOpened():
             raise UsageError(f"there is no camera {number}, or another program uses it: give another number, or a clip")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +35,8 @@ class Partial:
     def __init__(self, path: Path, force: bool) -> None:
         self.path, self.force = path, force
         self._target = Path(os.path.realpath(path))  # a link stays one, and its target is replaced
-        self._place = self._target.with_name(f".impasto-{os.getpid()}-{threading.get_ident()}-{path.name}")
+        own = uuid.uuid4().hex[:12]  # not the process's number, which another machine may have too
+        self._place = self._target.with_name(f".impasto-{own}-{path.name}")
         self._file = self._place.open("wb+", buffering=0)
         self.name = os.fspath(self._place)
         """FFmpeg reads the file again by its name where it moves the index to the front."""

@@ -47,6 +47,17 @@ class Pattern:
         """The file of a frame."""
         return self.folder / f"{self.head}{number:0{self.digits}}{self.tail}"
 
+    def holds(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a file has the name of a frame, with however many digits."""
+        folder, name = os.path.split(os.path.realpath(path))
+        named = re.fullmatch(re.escape(self.head) + r"\d+" + re.escape(self.tail), name)
+        return named is not None and folder == os.path.realpath(self.folder)
+
+    def meets(self, other: Pattern) -> bool:
+        """Whether frames of both would stand among each other."""
+        own, its = os.path.realpath(self.folder), os.path.realpath(other.folder)
+        return (own, self.head, self.tail) == (its, other.head, other.tail)
+
     def __str__(self) -> str:
         return os.fspath(self.folder / f"{self.head}{'#' * self.digits}{self.tail}")
 

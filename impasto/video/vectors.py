@@ -39,6 +39,12 @@ class Vectors:
     backward: Mapping[int, Path]
     forward: Mapping[int, Path]
 
+    @property
+    def files(self) -> list[tuple[str, int, Path]]:
+        """Each file with its way and frame."""
+        both = zip(WAYS, (self.backward, self.forward), strict=True)
+        return [(way, number, path) for way, found in both for number, path in sorted(found.items())]
+
     def need(self, numbers: list[int]) -> None:
         """Check that there is motion from each of these frames to the one before it.
 

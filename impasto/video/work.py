@@ -6,7 +6,10 @@ import hashlib
 import itertools
 import json
 import os
+import re
+import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +38,12 @@ paint has settled where the chunk begins."""
 PIECE = 24
 """Frames in a file of finished work: what is lost at most when a machine goes down."""
 PLAN = "plan.json"
+BEGUN = re.compile(r"\.plan\.json-\w+")
+"""Plans that are being written."""
+PAINTED = re.compile(r"\d{8}-\d{8}\.mkv")
+"""Finished frames."""
+OURS = re.compile(rf"{BEGUN.pattern}|{PAINTED.pattern}|\.impasto-.*\.mkv|\.?state-\d{{8}}\.safetensors|plan\.json|stop")
+"""All that is ever written into a work folder."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,13 @@ class Track:
 
     source: Source | None = None
     still: Mask | None = None
+
+    @property
+    def identity(self) -> list[Any]:
+        """Tells this mask from another."""
+        if self.source is not None:
+            return [self.source.clip.name, self.source.first, *_stamps(self.source)]
+        return [] if self.still is None else [hashlib.sha256(self.still.contiguous().numpy().tobytes()).hexdigest()]
 
     def masks(self, offset: int, count: int, step: int) -> Iterator[Mask]:
         """The masks of frames `offset`, `offset + step` … after the first."""
@@ -124,12 +140,13 @@ class Work:
     @property
     def identity(self) -> str:
         """Tells this work from another whose finished frames would not fit."""
-        clip = self.source.clip
+        clip, motion = self.source.clip, self.vectors
         told = {
-            "source": [clip.name, list(clip.size), self.source.first, len(self.source), _stamp(clip.name)],
+            "source": [clip.name, list(clip.size), self.source.first, len(self.source), *_stamps(self.source)],
             "look": self.look.identity,
-            "rest": [self.size, self.temporal, self.step, self.bits, sorted(self.masks)],
-            "flow": str(self.vectors.folder) if self.vectors else "",
+            "rest": [self.size, self.temporal, self.step, self.bits],
+            "masks": {name: track.identity for name, track in self.masks.items()},
+            "flow": [[way, number, str(path), *_stamp(path)] for way, number, path in motion.files] if motion else [],
             **self.names,
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
@@ -171,8 +188,15 @@ def _end(source: Source) -> int:
     return source.first + len(source) - 1
 
 
-def _stamp(name: str) -> list[int]:
-    """Size and time of a file, which change when it does; nothing for a sequence."""
+def _stamps(source: Source) -> list[list[int]]:
+    """`_stamp` of a clip, or of each frame of a sequence."""
+    if isinstance(source, sequence.SequenceSource):
+        return [_stamp(source.pattern.path(number)) for number in range(source.first, source.last + 1)]
+    return [_stamp(source.clip.name)]
+
+
+def _stamp(name: str | os.PathLike[str]) -> list[int]:
+    """Size and time of a file, which change when it does; nothing where there is none."""
     try:
         found = os.stat(name)
     except OSError:
@@ -248,17 +272,17 @@ def divided(starts: Sequence[int], frames: int, temporal: str, peak: float | Non
     return Plan(frames, tuple(starts), tuple(found), peak)
 
 
-def keep_plan(work: Work, made: Plan) -> None:
-    """Write the plan into the work folder, for others and for later.
+def keep_plan(work: Work, made: Plan, *, replaces: bool = False) -> None:
+    """Write the plan into the work folder, for others and for later. `replaces`: the output may stand in a file's place.
 
     Raises:
         OutputError: it cannot be written.
     """
     told = {"identity": work.identity, "temporal": work.temporal, "frames": made.frames, "shots": made.shots, "peak": made.peak}
-    place = work.folder / f".{PLAN}-{os.getpid()}"
+    place = work.folder / f".{PLAN}-{uuid.uuid4().hex}"  # machines share numbers of processes
     try:
         work.folder.mkdir(parents=True, exist_ok=True)
-        place.write_text(json.dumps(told))
+        place.write_text(json.dumps({**told, "replaces": replaces}))
         place.replace(work.folder / PLAN)
     except OSError as error:
         raise OutputError(f"cannot write into {work.folder}: {error.strerror}") from error
@@ -270,18 +294,59 @@ def kept_plan(work: Work) -> Plan | None:
     Raises:
         UsageError: it is of other work: another clip, style, or other settings.
     """
-    try:
-        told = json.loads((work.folder / PLAN).read_text())
-    except FileNotFoundError:
+    told = _kept(work.folder)
+    if told is None:
         return None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{work.folder / PLAN} cannot be read: delete the folder to begin again") from error
     if told.get("identity") != work.identity:
         raise UsageError(
             f"{work.folder} holds frames of another clip, or painted with other settings: repeat that command, or begin again "
             "with --force"
         )
     return divided(told["shots"], told["frames"], work.temporal, told["peak"])
+
+
+def _kept(folder: Path) -> dict[str, Any] | None:
+    try:
+        told = json.loads((folder / PLAN).read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder / PLAN} cannot be read: delete the folder to begin again") from error
+    if not isinstance(told, dict):
+        raise UsageError(f"{folder / PLAN} is damaged: delete the folder to begin again")
+    return told
+
+
+def replaces(folder: Path) -> bool:
+    """Whether the work in a folder was begun to replace a file."""
+    return bool((_kept(folder) or {}).get("replaces"))
+
+
+def held(folder: Path, names: re.Pattern[str] | None = None) -> list[Path]:
+    """What lies in a work folder, of such names; but for plans that others are writing at this moment."""
+    there = list(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in there if not BEGUN.fullmatch(path.name) and (names is None or names.fullmatch(path.name))]
+
+
+def clear(folder: Path) -> bool:
+    """Take away finished work: only what is ours, from a folder with a plan of ours, and the folder if nothing is left.
+
+    Returns whether there was such a plan.
+
+    Raises:
+        OutputError: something cannot be taken away.
+    """
+    if not (folder / PLAN).is_file():
+        return False
+    try:
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == PLAN):  # the plan last: it says whose the rest is
+            if OURS.fullmatch(path.name) and not path.is_dir():
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be cleared: {error.strerror}") from error
+    with suppress(OSError):  # something of the user's own is left in it
+        folder.rmdir()
+    return True
 
 
 def moment(frame: Frame) -> float:

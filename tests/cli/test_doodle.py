@@ -219,6 +219,28 @@ def test_a_preview_is_written(doodle, place, monkeypatch):
     assert io.load("now.png").size == (24, 32)
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--resume", "--bits", 16, "--preview", "p.png"), "leave --resume, --preview, --bits out"),
+        (("--size", 64, "--way", "patches", "--semantic-weight", 2), "leave --size, --way, --semantic-weight out"),
+    ],
+)
+def test_what_says_how_to_paint_is_refused_where_a_map_is_suggested(impasto, place, more, said):
+    ran = impasto("doodle", "--suggest-map", "style.png", "-o", "map.png", *more)
+    assert (ran.code, ran.out) == (report.USAGE, "")
+    assert said in ran.err
+    assert not (place / "map.png").exists()
+
+
+def test_a_map_is_not_suggested_over_its_painting(impasto, place):
+    before = (place / "style.png").read_bytes()
+    ran = impasto("doodle", "--suggest-map", "style.png", "-o", "style.png", "--force")
+    assert (ran.code, ran.out) == (report.USAGE, "")
+    assert "both read and written" in ran.err
+    assert (place / "style.png").read_bytes() == before
+
+
 def test_a_map_is_suggested(impasto, place):
     painting = PILImage.new("RGB", (64, 48), (120, 170, 240))
     painting.paste((90, 120, 40), (0, 28, 64, 48))
@@ -226,6 +248,8 @@ def test_a_map_is_suggested(impasto, place):
     ran = impasto("doodle", "--suggest-map", "scene.png", "--colors", 3, "-o", "map.png")
     assert (ran.code, ran.out) == (0, "map.png\n")
     assert 2 <= len(PILImage.open("map.png").getcolors()) <= 3
+    told = recipe.read("map.png")
+    assert (told["verb"], told["content"]["source"], told["settings"]) == ("suggest-map", "scene.png", {"colors": 3})
     assert impasto("doodle", "--suggest-map", "scene.png", "-o", "map.png").code == report.FAILED
     assert "2 to 16 can" in impasto("doodle", "--suggest-map", "scene.png", "--colors", 1, "-o", "new.png").err
     assert "gone.png" in impasto("doodle", "--suggest-map", "gone.png", "-o", "new.png").err

@@ -1,5 +1,9 @@
 """`impasto live`: clips painted as they come, and what cannot be shown."""
 
+import json
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +45,47 @@ def test_a_clip_is_painted_as_it_comes(impasto, clip):
     source, result = open_source("clip.mkv"), list(open_source("out.mkv"))
     assert [frame.time for frame in result] == [frame.time for frame in source]
     assert result[0].picture.size == (24, 32)
+    told = json.loads(impasto("inspect", "out.mkv").out)
+    assert (told["verb"], told["content"], told["styles"][0]["source"]) == ("live", {"source": "clip.mkv"}, STYLE)
+    assert "can repeat what" in impasto("inspect", "out.mkv", "--reproduce").err
+
+
+def test_what_is_read_is_not_written_over(impasto, clip):
+    before = (clip / "clip.mkv").read_bytes()
+    ran = impasto("live", "clip.mkv", "--style", STYLE, "--size", 32, "-o", "clip.mkv", "--force")
+    assert (ran.code, ran.out) == (2, "")
+    assert "clip.mkv is both read and written" in ran.err
+    assert (clip / "clip.mkv").read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_keeps_what_there_is_and_says_so(impasto, clip, monkeypatch, number):
+    paint = Easel.paint
+
+    def painted(easel, image, seconds):
+        os.kill(os.getpid(), number)
+        return paint(easel, image, seconds)
+
+    monkeypatch.setattr(Easel, "paint", painted)
+    ran = impasto("live", "clip.mkv", "--style", STYLE, "--size", 32, "-o", "out.mkv")
+    assert (ran.code, ran.lines) == (130, ["out.mkv"])
+    assert len(list(open_source("out.mkv"))) == 1
+
+
+def test_json_comes_from_a_window_too(impasto, clip, monkeypatch):
+    monkeypatch.setattr(live, "window", lambda: lambda frame, rate: frame.number < 1)  # closed at the second frame
+    ran = impasto("live", "clip.mkv", "--style", STYLE, "--size", 32, "--json")
+    told = json.loads(ran.out)
+    assert (ran.code, told["output"], told["frames"]) == (0, None, 2)
+
+
+def test_opencv_is_silent_about_a_camera_that_is_not_there(capfd):
+    log = flow.library().utils.logging
+    before = log.getLogLevel()
+    with pytest.raises(UsageError, match="no camera 99"):
+        next(camera(99))
+    assert capfd.readouterr() == ("", "")
+    assert log.getLogLevel() == before
 
 
 def test_a_cut_begins_anew():
@@ -77,6 +122,7 @@ def test_what_a_camera_sees_is_rgb(monkeypatch):
         (["clip.mkv", "-o", "o.mkv"], "no style"),
         (["clip.mkv", "-s", STYLE, "-o", "o.mkv", "--temporal", "smooth"], "not known"),
         (["clip.mkv", "-s", STYLE, "-o", "o.avi"], "cannot be written as .avi"),
+        (["clip.mkv", "-s", STYLE, "-o", "-"], "a clip needs a file to go to"),
     ],
 )
 def test_what_cannot_be_is_said(impasto, clip, line, said):

@@ -143,3 +143,118 @@ def test_interrupted_work_is_gone_on_with(box, monkeypatch, tmp_path):
     assert box("--resume", "--quiet").code == report.DONE
     assert not (tmp_path / "out.glb.state.safetensors").exists()
     assert np.isfinite(loader.load("out.glb").pictures[0].image.numpy()).all()
+
+
+def unpainted(monkeypatch):
+    """Make painting fail, so that what is refused was refused before it."""
+    from impasto.mesh.paint import Painting
+
+    def steps(self, **more):
+        raise RuntimeError("painted")
+
+    monkeypatch.setattr(Painting, "steps", steps)
+
+
+@pytest.mark.parametrize(
+    ("output", "mine", "arguments", "says"),
+    [
+        ("out.obj", "out.png", (), "out.png exists already"),
+        ("out.gltf", "out-0.png", (), "out-0.png exists already"),
+        ("out.gltf", "out.bin", (), "out.bin exists already"),
+        ("out.obj", "", ("--still", "front=out.png"), "two results"),
+        ("out.gltf", "", ("--sheet", "out-0.png"), "two results"),
+        ("out.glb", "", ("--turntable", "t.#.png", "--sheet", "t.3.png"), "two results"),
+        ("a.obj", "", ("--force",), "a.png is both read and written"),
+        ("out.obj", "", ("--sheet", "t.png", "--force"), "t.png is both read and written"),
+        ("m.obj", "", ("--force",), "m.mtl is both read and written"),
+        ("out.glb", "mine.png", ("--preview", "mine.png"), "was not made by impasto"),
+        ("out.glb", "t.07.png", ("--turntable", "t.##.png"), "t.07.png for one"),
+        ("-", "", (), "cannot go to stdout"),
+        ("out.glb", "", ("--still", "front=-"), "cannot go to stdout"),
+        ("out.glb", "", ("--turntable", "-"), "cannot go to stdout"),
+    ],
+)
+def test_every_file_is_checked_before_painting(box, tmp_path, monkeypatch, drawing, output, mine, arguments, says):
+    unpainted(monkeypatch)
+    (tmp_path / "box.obj").write_text(f"mtllib m.mtl\n{OBJ}")
+    (tmp_path / "m.mtl").write_text("newmtl roof\nmap_Kd t.png\n")
+    drawing(tmp_path / "t.png", seed=3, size=(32, 32))
+    if mine:
+        drawing(tmp_path / "mine.png", seed=4, size=(8, 8)).rename(tmp_path / mine)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    ran = box("--quiet", *arguments, output=output)
+    assert ran.code in (report.USAGE, report.FAILED)
+    assert says in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_frames_beyond_the_turntable_may_stay(box, tmp_path, drawing):
+    drawing(tmp_path / "t.07.png", seed=4, size=(8, 8))
+    assert box("--turntable", "t.##.png", "--frames", 2, "--quiet").code == report.DONE
+    assert sorted(path.name for path in tmp_path.glob("t.*")) == ["t.00.png", "t.01.png", "t.07.png"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_model_outlives_what_should_show_it(box, tmp_path, monkeypatch, as_json):
+    """The model is told of, and its state kept, when a still cannot be written; then --resume makes what is missing."""
+    from impasto.errors import OutputError
+    from impasto.mesh import turntable
+
+    def fails(*_arguments, **_more):
+        raise OutputError("no space left")
+
+    stills = turntable.stills
+    monkeypatch.setattr(turntable, "stills", fails)
+    shown = ("--still", "front=front.png", *(["--json"] if as_json else []))
+    ran = box("--quiet", *shown)
+    assert ran.code == report.FAILED
+    assert "no space left" in ran.err
+    if as_json:
+        told = json.loads(ran.out)
+        assert (told["output"], told["finished"], told["files"]) == ("out.glb", False, [])
+    else:
+        assert ran.lines == ["out.glb"]
+    state, painted = tmp_path / "out.glb.state.safetensors", (tmp_path / "out.glb").read_bytes()
+    assert state.exists()
+    monkeypatch.setattr(turntable, "stills", stills)
+    assert box("--quiet", "--resume", *shown).code == report.DONE
+    assert (tmp_path / "front.png").exists()
+    assert not state.exists()
+    assert (tmp_path / "out.glb").read_bytes() == painted
+
+
+def test_a_model_that_cannot_be_written_is_not_lost(box, tmp_path, monkeypatch):
+    from impasto.errors import OutputError
+    from impasto.mesh import export
+
+    def fails(*_arguments, **_more):
+        raise OutputError("no space left")
+
+    save = export.save
+    monkeypatch.setattr(export, "save", fails)
+    ran = box("--quiet", "--json")
+    assert (ran.code, ran.out) == (report.FAILED, "")
+    assert (tmp_path / "out.glb.state.safetensors").exists()
+    monkeypatch.setattr(export, "save", save)
+    ran = box("--quiet", "--resume")
+    assert ran.code == report.DONE, ran.err
+    assert loader.load("out.glb").count == 12
+
+
+def test_going_on_replaces_no_picture_of_the_users(box, tmp_path, monkeypatch, drawing):
+    from impasto.errors import OutputError
+    from impasto.mesh import export
+
+    def fails(*_arguments, **_more):
+        raise OutputError("no space left")
+
+    save = export.save
+    monkeypatch.setattr(export, "save", fails)
+    box("--quiet")
+    monkeypatch.setattr(export, "save", save)
+    for name, option in (("mine.png", "--sheet"), ("t.0.png", "--turntable"), ("turn.mp4", "--turntable")):
+        drawing(tmp_path / "drawn.png", seed=4, size=(8, 8)).rename(tmp_path / name)
+        ran = box("--quiet", "--resume", option, name.replace("t.0.", "t.#."))
+        assert ran.code == report.FAILED
+        assert "was not made by impasto" in ran.err

@@ -216,3 +216,46 @@ def test_inspect_shows_recipes_and_one_bad_file_does_not_stop_the_rest(place, im
     assert [json.loads(line) for line in ran.lines] == [{"file": "old.png", **found}] * 2
     assert "none.png" in ran.err
     assert recipe.read("old.png") == found
+
+
+def filmed(**more):
+    """The recipe of a clip."""
+    styles = [
+        {"source": "a b.jpg", "weight": 0.25, "sha256": "", "place": "sky", "time": 0.0},
+        {"source": "scream", "weight": 1.0, "sha256": "", "place": "sky", "time": 1.5},
+    ]
+    settings = {"size": "full", "quality": "good", "strength": "0@0s,1@4s", "temporal": "smooth", "rate": "25", "seed": 0}
+    found = {"version": "0", "verb": "video", "settings": settings, "content": {"source": "s/a.####.png"}, "bits": 16}
+    return {**found, "masks": {"sky": "sky.mkv"}, "styles": styles, **more}
+
+
+def test_the_command_of_a_clip_says_all_that_its_recipe_says():
+    assert shlex.split(reproduce.command(filmed(), "out.mp4")) == [
+        "impasto", "video", "--style", "sky=a b.jpg:0.25@0.0s", "--style", "sky=scream:1.0@1.5s", "--mask", "sky=sky.mkv",
+        "--size", "full", "--strength", "0@0s,1@4s", "--temporal", "smooth", "--rate", "25", "--bits", "16",
+        "-o", "out-again.mp4", "s/a.####.png",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("file", "again"),
+    [("d/f.0012.png", "d/f-again.####.png"), ("shot2.001.exr", "shot2-again.###.exr"), ("2.mp4", "2-again.mp4")],
+)
+def test_a_frame_stands_for_its_sequence(file, again):
+    assert again in shlex.split(reproduce.command(filmed(), file))
+
+
+@pytest.mark.parametrize("styles", [[{"source": "a"}], 3, [{"source": "a", "weight": 1, "time": "x"}], ["a"]])
+def test_damaged_styles_of_a_clip_are_told(styles):
+    with pytest.raises(PictureError, match="damaged: its styles"):
+        reproduce.command(filmed(styles=styles), "o.mp4")
+
+
+def test_a_model_cannot_be_repeated_and_it_is_said_what_can(place, impasto, monkeypatch):
+    from impasto.mesh import gltf
+
+    monkeypatch.setattr(gltf, "recipe", lambda path: {"version": "0", "verb": "mesh"})
+    ran = impasto("inspect", "c2.glb", "--reproduce")
+    assert (ran.code, ran.out) == (2, "")
+    assert "c2.glb was made by impasto 0 as 'mesh'" in ran.err
+    assert "can repeat what `impasto image` or `impasto texture` or `impasto doodle` or `impasto video` made" in ran.err

@@ -59,6 +59,15 @@ def test_a_sheet_shows_the_photograph_in_the_styles_asked_for(impasto, drawing, 
     assert "--force" in again.err
 
 
+def test_a_sheet_does_not_replace_its_photograph(impasto, drawing, tmp_path):
+    photo = drawing(tmp_path / "photo.png", size=(96, 72))
+    before = photo.read_bytes()
+    ran = impasto("styles", "sheet", photo, "-s", "scream", "-o", photo, "--force")
+    assert ran.code == 2
+    assert "both read and written" in ran.err
+    assert photo.read_bytes() == before
+
+
 def shows(sheet, picture):
     """Whether the picture stands somewhere on the sheet, to 8 bits."""
     height, width = picture.shape[-2:]

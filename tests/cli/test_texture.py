@@ -186,3 +186,12 @@ def test_a_map_is_not_overwritten_by_the_texture(impasto, place, quick):
     assert ran.code == 2
     assert "both read and written" in ran.err
     assert (place / "b.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("line", [("photo.png", "--tile", "z"), ("starry-night",), ("photo.png", "starry.safetensors")])
+def test_what_is_no_exemplar_is_said_to_be_none(impasto, place, line):
+    ran = impasto("texture", *line, "-o", "e.png")
+    assert (ran.code, ran.out) == (2, "")
+    wrong = next(word for word in line if word in ("z", "starry-night", "starry.safetensors"))
+    assert f"there is no exemplar '{wrong}'" in ran.err
+    assert "styles list" not in ran.err

@@ -2,17 +2,22 @@
 
 import hashlib
 import json
+import os
+import shlex
 import sys
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import numpy as np
 import pytest
+from PIL import Image as PILImage
 
 from impasto.cli import footage, watch
 from impasto.cli.video import Wishes
 from impasto.errors import UsageError
 from impasto.pixels import io
+from impasto.video import work
 from impasto.video.io import open_source, recipe
 from impasto.video.pace import Progress
 
@@ -47,6 +52,13 @@ def heard(path):
     with av.open(str(path)) as container:
         data = b"".join(bytes(packet) for packet in container.demux(container.streams.audio[0]) if packet.size)
     return hashlib.md5(data).hexdigest()
+
+
+def interrupted(steps, what, stop, quiet, preview=""):
+    """`watch.drive`, stopped after the first step."""
+    next(steps)
+    steps.close()
+    raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -93,11 +105,6 @@ def test_shards_are_put_together_by_resume(impasto, clip):
 def test_interrupted_work_goes_on(impasto, clip, place, monkeypatch):
     line = ("video", "clip.mp4", "-s", STYLE, "-o", "out.mkv", "--size", 32)
 
-    def interrupted(steps, what, stop, quiet, preview=""):
-        next(steps)
-        steps.close()
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         patch.setattr(watch, "drive", interrupted)
         ran = impasto(*line)
@@ -125,6 +132,7 @@ def test_styles_and_strength_change_and_masks_say_where(impasto, clip, place):
     [
         (["clip.mp4", "-o", "o.mp4"], 2, "no style"),
         (["clip.mp4", "-s", STYLE, "-o", "-"], 2, "needs a file"),
+        (["-", "-s", STYLE, "-o", "o.mp4"], 2, "cannot come from stdin"),
         (["none.mp4", "-s", STYLE, "-o", "o.mp4"], 1, "no clip at none.mp4"),
         (["photo.png", "-s", STYLE, "-o", "o.mp4"], 2, "name of one picture"),
         (["clip.mp4", "-s", STYLE, "-o", "o.avi"], 2, "clips cannot be written as .avi"),
@@ -151,6 +159,149 @@ def test_what_cannot_be_is_said_before_any_work(impasto, clip, place, line, code
     assert said in ran.err
     assert ran.err.count("\n") == 1
     assert not (place / "o.mp4").exists()
+
+
+def draw(path, seed, size=(96, 72)):
+    """A picture of noise."""
+    path.parent.mkdir(exist_ok=True)
+    PILImage.fromarray(np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).save(path)
+
+
+def frames(folder):
+    """A sequence of pictures: a.0000.png, a.0001.png."""
+    for number in range(2):
+        draw(folder / f"a.{number:04d}.png", number)
+
+
+def everything(place):
+    return {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("clip.mp4", "-o", "clip.mp4"),
+        ("clip.mp4", "-o", "link.mp4"),
+        ("clip.mp4", "-o", "o.mp4", "--preview", "paint.png", "-s", "paint.png"),
+        ("clip.mp4", "-o", "sky.mkv", "--mask", "keep=sky.mkv"),
+        ("s", "-o", "s/a.####.png"),
+        ("s/a.%04d.png", "-o", "s"),
+        ("s", "-o", "s/a.%d.png"),
+        ("s", "-o", "o.mkv", "--preview", "s/a.0001.png"),
+        ("clip.mp4", "-o", "s/a.####.png", "-s", "s/a.0001.png"),
+    ],
+)
+def test_what_is_read_is_never_written(impasto, clip, place, line):
+    make(place / "sky.mkv", sound=False)
+    frames(place / "s")
+    draw(place / "paint.png", 0)
+    (place / "link.mp4").symlink_to("clip.mp4")
+    before = everything(place)
+    ran = impasto("video", *line, "-s", STYLE, "--size", 32, "--force")
+    assert (ran.code, ran.out) == (2, "")
+    assert "both read and written" in ran.err
+    assert everything(place) == before
+
+
+@pytest.mark.parametrize(
+    "line", [("-o", "d/out.mp4"), ("-o", "d/f.####.png"), ("-o", "d/"), ("-o", "o.mp4", "--preview", "d/p.png")]
+)
+def test_nothing_that_stays_may_lie_in_the_work_folder(impasto, clip, place, line):
+    (place / "d").mkdir()
+    ran = impasto("video", "clip.mp4", "-s", STYLE, "--size", 32, "--work", "d", *line)
+    assert (ran.code, ran.out) == (2, "")
+    assert "would lie in d" in ran.err
+    assert list((place / "d").iterdir()) == []
+
+
+def test_what_is_not_ours_stays_in_the_work_folder(impasto, clip, place):
+    line = ("video", "clip.mp4", "-s", STYLE, "-o", "out.mkv", "--size", 32, "--work", "d")
+    assert impasto(*line, "--shard", "1/1").code == 0
+    for name in ("notes.txt", "take.mkv", "sub/x.mkv"):
+        (place / "d" / name).parent.mkdir(exist_ok=True)
+        (place / "d" / name).write_text("mine")
+    assert impasto(*line, "--resume").lines == ["out.mkv"]
+    assert sorted(path.name for path in (place / "d").iterdir()) == ["notes.txt", "sub", "take.mkv"]
+
+
+def test_finished_frames_of_other_masks_or_frames_are_not_taken(impasto, clip, place):
+    masks = ("--mask", "sky=w.png", "-s", f"sky={STYLE}")
+    line = ("video", "clip.mp4", *masks, "-o", "out.mkv", "--size", 32, "--quiet")
+    draw(place / "w.png", 1)
+    assert impasto(*line, "--shard", "1/1").code == 0
+    draw(place / "w.png", 2)
+    assert "frames of another clip" in impasto(*line, "--resume").err
+    draw(place / "w.png", 1)
+    assert impasto(*line, "--resume").lines == ["out.mkv"]
+    frames(place / "s")
+    line = ("video", "s", "-s", STYLE, "-o", "o2.mkv", "--size", 32, "--quiet")
+    assert impasto(*line, "--shard", "1/1").code == 0
+    os.utime(place / "s" / "a.0001.png", ns=(1, 1))
+    assert "frames of another clip" in impasto(*line, "--resume").err
+
+
+def test_only_work_begun_by_force_replaces_a_file(impasto, clip, place, monkeypatch):
+    line = ("video", "clip.mp4", "-s", STYLE, "-o", "out.mkv", "--size", 32, "--quiet")
+    out = place / "out.mkv"
+    out.write_text("mine")
+    assert "out.mkv exists already" in impasto(*line, "--shard", "1/1").err
+    assert not (place / "out.mkv.parts").exists()
+    out.unlink()
+    assert impasto(*line, "--shard", "1/1").code == 0
+    out.write_text("mine")
+    ran = impasto(*line, "--resume")
+    assert (ran.code, out.read_text()) == (1, "mine")
+    assert "out.mkv exists already" in ran.err
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "drive", interrupted)
+        assert impasto(*line, "--force").code == 130
+    assert out.read_text() == "mine"
+    assert impasto(*line, "--resume").lines == ["out.mkv"]
+    assert len(list(open_source("out.mkv"))) == 5
+
+
+def test_a_sequence_that_is_to_be_replaced_keeps_no_old_frame(impasto, clip, place, monkeypatch):
+    line = ("video", "clip.mp4", "-o", "f.####.png", "--size", 32, "--quiet", "--temporal", "off")
+    assert impasto(*line, "-s", STYLE).code == 0
+    old = [path.read_bytes() for path in sorted(place.glob("f.*.png"))]
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "drive", interrupted)
+        assert impasto(*line, "-s", "scream", "--force").code == 130
+    assert impasto(*line, "-s", "scream", "--resume").code == 0
+    assert all(path.read_bytes() != before for path, before in zip(sorted(place.glob("f.*.png")), old, strict=True))
+
+
+def test_shares_that_begin_together_do_not_trip(impasto, clip, place, monkeypatch):
+    line = ("video", "clip.mp4", "-s", STYLE, "-o", "out.mkv", "--size", 32, "--quiet", "--shard")
+    folder = place / "out.mkv.parts"
+    folder.mkdir()
+    (folder / f".plan.json-{os.getpid()}").mkdir()  # what another machine's process of the same number is writing
+    assert impasto(*line, "1/2").code == 0
+    kept, looks = work.kept_plan, []
+
+    def late(job):
+        looks.append(job)
+        return kept(job) if len(looks) > 1 else None  # the other's plan comes just after the first look
+
+    monkeypatch.setattr(work, "kept_plan", late)
+    assert impasto(*line, "2/2").code == 0
+    assert len(looks) == 2
+
+
+def test_a_preview_does_not_replace_a_picture_of_the_users(impasto, clip, place):
+    ran = impasto("video", "clip.mp4", "-s", STYLE, "-o", "o.mp4", "--size", 32, "--preview", "photo.png")
+    assert (ran.code, ran.out) == (1, "")
+    assert "was not made by impasto" in ran.err
+
+
+def test_the_command_in_a_clip_makes_it_again(impasto, clip, place):
+    made = impasto("video", "clip.mp4", "-s", f"{STYLE}@0s", "-s", "scream@0.1s", "-o", "o.m4v", "--size", 32, "--bits", 8)
+    assert made.code == 0
+    again = shlex.split(impasto("inspect", "o.m4v", "--reproduce").out)
+    assert ("--bits", "8") in pairwise(again)
+    assert impasto(*again[1:]).lines == ["o-again.m4v"]
+    one, other = ([frame.image for frame in open_source(name)] for name in ("o.m4v", "o-again.m4v"))
+    assert all((a == b).all() for a, b in zip(one, other, strict=True))
 
 
 def test_without_dask_the_extra_is_named(impasto, clip, monkeypatch):

@@ -80,11 +80,13 @@ def test_a_failed_write_leaves_the_old_file(good, tmp_path, monkeypatch):
     path = tmp_path / "w.safetensors"
     path.write_bytes(good.read_bytes())
 
-    def full_disk(tensors, filename, metadata=None):
-        Path(filename).write_bytes(b"half")
+    write = Path.write_bytes
+
+    def full_disk(self, data):
+        write(self, data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(weights, "save_file", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space"):
         weights.save(path, {"a": torch.ones(1)}, {})
     assert os.listdir(tmp_path) == ["w.safetensors"]
@@ -218,3 +220,9 @@ def test_a_newer_format_says_so(tmp_path):
 def test_a_passport_that_makes_no_sense_is_refused(tmp_path, passport):
     with pytest.raises(WeightsError):
         weights.load(passported(tmp_path / "w.safetensors", passport))
+
+
+def test_files_are_as_readable_as_others(tmp_path):
+    weights.save(tmp_path / "a.safetensors", {"x": torch.zeros(2)}, {})
+    (tmp_path / "b").write_bytes(b"")
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "b").stat().st_mode

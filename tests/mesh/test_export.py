@@ -8,7 +8,7 @@ import torch
 import trimesh
 from PIL import Image as PILImage
 
-from impasto.errors import OutputError, OutputExists, UsageError
+from impasto.errors import OutputError, OutputExists, UnreadablePicture, UsageError
 from impasto.mesh import export, gltf
 from impasto.mesh.atlas import build
 from impasto.mesh.load import load
@@ -158,3 +158,48 @@ def test_what_is_replaced_takes_no_room(glb, tmp_path):
     for image in after.json["images"]:
         assert after.view(image["bufferView"])[:4] == b"\x89PNG"
         assert b"iCCP" not in after.view(image["bufferView"])
+
+
+@pytest.mark.parametrize("name", ["out.glb", "out.gltf", "out.obj", "OUT.OBJ", "out.GLTF"])
+@pytest.mark.parametrize("keep", [None, False])
+def test_all_names_are_known_before(glb, cube, tmp_path, name, keep):
+    for number, model in enumerate([load(glb()), load(glb("bare.glb", uv=False)), cube()]):
+        made = painted(model, keep=keep)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        said = export.names(model, made.atlas, folder / name)
+        assert list(folder.iterdir()) == []
+        assert export.save(made, folder / name) == said
+        assert sorted(folder.iterdir()) == sorted(said)
+
+
+def test_pictures_that_were_missing_are_warned_of_by_name(glb, tmp_path, caplog):
+    path = glb(change=lambda found: found["images"].__setitem__(1, {"uri": "gone.png"}))
+    export.save(painted(load(path)), tmp_path / "out.glb")
+    assert "gone.png" in caplog.text
+    assert gltf.read(tmp_path / "out.glb").json["images"][1] == {"uri": "gone.png"}
+
+
+def test_what_goes_wrong_with_a_picture_is_not_hidden(glb, tmp_path, monkeypatch):
+    def fails(*_arguments):
+        raise MemoryError
+
+    path = glb(change=lambda found: found["images"].__setitem__(1, {"uri": "gone.png"}))
+    made = painted(load(path))
+    monkeypatch.setattr("impasto.mesh.read_gltf.image_bytes", fails)
+    with pytest.raises(MemoryError):
+        export.save(made, tmp_path / "out.glb")
+
+
+def test_what_cannot_be_kept_is_said_before(glb, tmp_path):
+    model = load(glb(change=lambda found: found["images"].__setitem__(1, {"uri": "data:image/png;base64,?"})))
+    with pytest.raises(OutputError, match="picture 1"):
+        export.names(model, build(model, 64), tmp_path / "out.glb")
+    model = load(glb("other.glb", change=lambda found: found["materials"][0].update(normalTexture={"index": 99})))
+    with pytest.raises(UnreadablePicture, match="damaged"):
+        export.names(model, build(model, 64, keep=False), tmp_path / "out.glb")
+
+
+def test_models_do_not_go_to_stdout():
+    with pytest.raises(UsageError, match="stdout"):
+        export.check("-")

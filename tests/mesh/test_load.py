@@ -211,3 +211,113 @@ def test_json_of_a_gltf_file_is_the_same_model(glb, tmp_path):
     (tmp_path / "data .bin").write_bytes(source.buffers[0])
     (tmp_path / "m.gltf").write_text(json.dumps(found))
     np.testing.assert_array_equal(flatten(load(tmp_path / "m.gltf")).corners, flatten(load(tmp_path / "cube.glb")).corners)
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        OBJ.replace(" ", "\t"),
+        OBJ.replace(" ", "  \t", 1),
+        "".join(f"{line} # a note\n" if line[0] in "vf" else f"{line}\n" for line in OBJ.splitlines()),
+        OBJ.replace("m.mtl", "m.mtl # a note"),
+        OBJ.replace("m.mtl", "gone.mtl m.mtl"),
+    ],
+    ids=["tabs", "mixed", "notes", "note on a library", "two libraries"],
+)
+def test_objs_as_programs_write_them(tmp_path, obj):
+    model = load(write_obj(tmp_path, obj, mtl="newmtl wall # brick\nnewmtl wall\nKd 1 0 0 # red\nnewmtl\troof\nd 0.25 # glass\n"))
+    assert model.count == 3
+    wall, roof = (model.materials[surface.material] for surface in model.surfaces)
+    assert (wall.name, wall.color, roof.name, roof.color) == ("wall", (1, 0, 0, 1), "roof", (1, 1, 1, 0.25))
+
+
+def test_names_of_files_hold_spaces(tmp_path):
+    path = write_obj(tmp_path, OBJ.replace("m.mtl", "my own #1.mtl"))
+    (tmp_path / "m.mtl").rename(tmp_path / "my own #1.mtl")
+    model = load(path)
+    assert model.materials[model.surfaces[1].material].color == (1, 0, 0, 0.25)
+    assert model.files == [tmp_path / "my own #1.mtl"]
+
+
+@pytest.mark.parametrize(
+    ("obj", "says"),
+    [
+        ("v 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "line 1"),
+        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nvn 1 0\nf 1//1 2//1 3//1\n", "line 4"),
+        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nvt\nf 1/1 2/1 3/1\n", "line 4"),
+        ("f // // //\n", "line 1"),
+        ("v 0 0 0\nvt 0 0\nf /1 /1 /1\n", "line 3"),
+        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1/1 2/1 3/1\n", "line 4"),
+        ("f 1 1 1\n", "line 1"),
+        ("mtllib a\0b.mtl\nv 0 0 0\n", "names a file"),
+    ],
+)
+def test_a_damaged_obj_is_named(tmp_path, obj, says):
+    with pytest.raises(UnreadablePicture, match=says):
+        load(write_obj(tmp_path, obj))
+
+
+def test_odd_but_sound_objs_are_read(tmp_path):
+    odd = "v 0 0 0 1\nv 1 0 0 0.5 0.5 0.5\nv 0 1 0\nvt 0.5\nf 1/1 2/1 3/1\n"  # a weight, a color, texture in one dimension
+    model = load(write_obj(tmp_path, odd))
+    np.testing.assert_allclose(areas(model), [1])
+    assert model.surfaces[0].colors is None
+    np.testing.assert_allclose(model.surfaces[0].uv, [[0.5, 1]] * 3)
+
+
+@pytest.mark.parametrize("opacity", ["abc", "nan", ""])
+def test_opacity_that_is_no_number_is_warned_of(tmp_path, caplog, opacity):
+    with caplog.at_level(logging.WARNING):
+        model = load(write_obj(tmp_path, mtl=f"newmtl wall\nd {opacity}\nKd\nnewmtl roof\nKd nan 0 0\n"))
+    assert [material.color for material in model.materials if material.name] == [(1, 1, 1, 1)] * 2
+    assert ("opacity" in caplog.text) == bool(opacity)
+
+
+def uri(found, value):
+    found["images"][0] = {"uri": value}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda found: found.update(buffers=[5]), "buffers are not a list"),
+        (lambda found: found.update(buffers=[{"uri": 7}]), "7 is no URI"),
+        (lambda found: found.update(asset=[1]), "not glTF 2.0"),
+        (lambda found: found.update(nodes=[1]), "nodes are not a list"),
+        (lambda found: found.update(extensionsRequired=5), "damaged"),
+        (lambda found: found["buffers"][0].update(byteLength="long"), "damaged"),
+        (lambda found: uri(found, "a\0.png"), "names a file"),
+        (lambda found: uri(found, 7), "7 is no URI"),
+        (lambda found: found["accessors"].__setitem__(0, {"componentType": 5126, "count": 10**12, "type": "VEC3"}), "no data"),
+        (lambda found: found["accessors"].__setitem__(0, {"componentType": 5126, "count": -1, "type": "VEC3"}), "no data"),
+        (lambda found: found["accessors"][2].update(count=3), "damaged: uv of 3 x 2"),
+        (lambda found: found["accessors"][1].update(type="VEC2"), "damaged: normals of 24 x 2"),
+        (lambda found: found["accessors"][0].update(type="VEC2"), "damaged: positions of 24 x 2"),
+        (lambda found: found["materials"].__setitem__(0, {"pbrMetallicRoughness": [1]}), "damaged"),
+        (
+            lambda found: found["materials"][0]["pbrMetallicRoughness"].update(baseColorFactor=[float("nan"), 1, 1, 1]),
+            "not a number",
+        ),
+        (lambda found: found["scenes"].__setitem__(0, {"nodes": "root"}), "damaged"),
+        (lambda found: found["meshes"][0]["primitives"][0].update(material=float("nan")), "damaged"),
+    ],
+)
+def test_a_damaged_gltf_is_named(glb, change, says):
+    with pytest.raises(UnreadablePicture, match=says):
+        load(glb(change=change))
+
+
+def test_deep_json_is_named(tmp_path):
+    (tmp_path / "m.gltf").write_text("[" * 100_000)
+    with pytest.raises(UnreadablePicture, match="not glTF"):
+        load(tmp_path / "m.gltf")
+
+
+def test_files_that_a_gltf_names_are_known(glb, tmp_path, caplog):
+    picture = gltf.read(glb()).view(4)
+    (tmp_path / "my paint.png").write_bytes(picture)
+    with caplog.at_level(logging.WARNING):
+        model = load(glb("named.glb", change=lambda found: uri(found, "my%20paint.png")))
+    assert model.files == [tmp_path / "my paint.png"]
+    assert model.pictures[0].size == (96, 96)
+    assert not caplog.text

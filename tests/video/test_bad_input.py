@@ -252,6 +252,19 @@ def test_a_short_write_is_finished(tmp_path, monkeypatch):
     assert (tmp_path / "a.bin").read_bytes() == data
 
 
+def test_machines_that_share_numbers_of_processes_do_not_write_into_one_file(tmp_path):
+    from impasto.video import place
+
+    one, other = (place.Partial(tmp_path / "a.bin", force=True) for _ in range(2))
+    one.write(b"one")
+    other.write(b"other")
+    one.commit()
+    assert (tmp_path / "a.bin").read_bytes() == b"one"
+    other.commit()
+    assert (tmp_path / "a.bin").read_bytes() == b"other"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
 def test_without_pyav(clip, tmp_path, monkeypatch):
     path = clip("a.mp4")
     real = importlib.import_module

@@ -1,6 +1,7 @@
 """Whole clips: what is painted is the same wherever, by how many and in how many goes it is painted."""
 
 import multiprocessing
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -104,6 +105,26 @@ def test_a_plan_is_the_same_every_time_and_comes_back_from_its_file(clip, tmp_pa
     assert work.kept_plan(todo) == made
     with pytest.raises(UsageError, match="other settings"):
         work.kept_plan(replace(todo, size=32))
+
+
+def test_work_is_other_work_with_other_motion_masks_or_frames(clip, tmp_path):
+    vectors.write(tmp_path / "backward.0001.flo", np.zeros((4, 4, 2), np.float32))
+    track = Track(open_source(sequence(tmp_path / "mask", drawn(2, 1))))
+    still = Track(None, torch.zeros(1, 1, 4, 4))
+    plain = job(clip, tmp_path / "w")
+    known = [
+        plain,
+        replace(plain, vectors=vectors.find(tmp_path)),
+        replace(plain, masks={"a": track}),
+        replace(plain, masks={"a": still}),
+    ]
+    before = [each.identity for each in known]
+    assert len(set(before)) == len(known)
+    assert before == [each.identity for each in known]
+    for path in (tmp_path / "backward.0001.flo", next((tmp_path / "mask").iterdir())):
+        os.utime(path, ns=(1, 1))
+    known[3] = replace(plain, masks={"a": Track(None, torch.ones(1, 1, 4, 4))})
+    assert [one == other.identity for one, other in zip(before, known, strict=True)] == [True, False, False, False]
 
 
 def test_off_is_each_frame_by_itself(clip, tmp_path):

@@ -47,6 +47,15 @@ def test_a_number_with_other_padding_is_another_file(tmp_path):
     assert pattern(tmp_path / "a.####.png").numbers() == [2]
 
 
+def test_a_pattern_knows_its_frames_and_its_like(tmp_path):
+    found = pattern(tmp_path / "a.####.png")
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert all(found.holds(tmp_path / name) for name in ("a.0001.png", "a.1.png", "link/a.0002.png"))
+    assert not any(found.holds(tmp_path / name) for name in ("a.png", "b.0001.png", "a.0001.tif", "no/a.0001.png"))
+    assert found.meets(pattern(tmp_path / "link" / "a.%d.png"))
+    assert not found.meets(pattern(tmp_path / "a.####.tif"))
+
+
 @pytest.mark.parametrize(("text", "wanted"), [("1001-1100", (1001, 1100)), ("7", (7, 7)), ("7-", (7, None)), (" 1 - 3 ", (1, 3))])
 def test_ranges(text, wanted):
     assert frames.parse(text) == wanted
