@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.device import multiplies_bfloat16
-from impasto.errors import MissingExtra, UsageError
+from impasto.errors import MissingExtra, UsageError, WeightsError
 from impasto.fast import data
 from impasto.fast.course import Batch, Course, Settings
 from impasto.fast.loop import State, Training, brief, validate
@@ -89,14 +89,30 @@ class Teacher(Training[AnyStyle]):
             {"params": [p for p in net.parameters() if id(p) not in predictor], "weight_decay": 0.0},
             {"params": list(net.predictor.parameters()), "weight_decay": settings.decay, "share": settings.predictor},
         ]
-        self.state = State(net, settings, groups)
+        self.state, self.started = State(net, settings, groups), False
+
+    def start(self, path: Path) -> None:
+        """Begin with the weights of a network instead of random ones; steps are counted anew, without Adam's moments.
+
+        Raises:
+            WeightsError: no such file, damaged, or of another kind of network.
+        """
+        found = load_net(path)
+        try:
+            self.state.net.load_state_dict(found.state_dict())
+        except RuntimeError as error:
+            raise WeightsError(f"{path} does not fit the network {self.settings.net!r}") from error
+        self.state.average = {name: tensor.detach().clone() for name, tensor in self.state.net.state_dict().items()}
+        self.started = True
 
     def lesson(self, net: AnyStyle) -> nn.Module:
         """Predictor and painter."""
         return Lesson(net)
 
     def begin(self) -> None:
-        """Set the scale of the predictor's input."""
+        """Set the scale of the predictor's input, where the weights are not those of a network that has one."""
+        if self.started:
+            return
         calibrate(self.state.net, self.course.rows)
         fresh = self.state.net.state_dict()
         self.state.average |= {name: fresh[name].clone() for name in ("signature_mean", "signature_scale")}
@@ -190,6 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--time", type=parse_time, default=math.inf)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--start", type=Path, help="begin with a network's weights (with --ramp 1 --motion-from 0, say)")
     parser.add_argument("--device")
     parser.add_argument("--background", action="store_true", help="give way to all other work on this machine")
     for field in fields(Settings):
@@ -209,6 +226,8 @@ def main() -> int:
         signal.signal(number, lambda number, frame: stop.append(number))
     settings = Settings(**{field.name: wanted[field.name] for field in fields(Settings)})
     teacher = Teacher(settings, wanted["photos"], wanted["styles"], wanted["device"])
+    if wanted["start"]:
+        teacher.start(wanted["start"])
     source = teacher.course.source
     log.info("%d photographs, %d styles; %s", len(source.photos), len(source.paintings), json.dumps(asdict(settings)))
     limits = {"count": wanted["steps"], "seconds": wanted["time"], "resume": wanted["resume"]}

@@ -82,6 +82,24 @@ def test_closing_saves_and_a_good_network_is_not_replaced_by_a_worse_one(folders
 
 
 @pytest.mark.slow
+def test_a_network_can_be_trained_on(folders, tmp_path):
+    """From its weights as they are: with hardly a learning rate nothing changes, with one it goes on from there."""
+    torch.manual_seed(3)
+    net = nets.AnyStyle()
+    net.signature_mean.fill_(0.5)
+    train.save_net(tmp_path / "start.safetensors", net, TINY, {})
+    begun = nets.load(tmp_path / "start.safetensors").state_dict()
+    for speed, same in ((1e-12, True), (1e-3, False)):
+        teacher = train.Teacher(replace(TINY, rate=speed, decay=0.0), [folders[0]], [folders[1]], "cpu")
+        teacher.start(tmp_path / "start.safetensors")
+        list(teacher.steps(tmp_path / f"{speed}.safetensors", tmp_path / "state.safetensors", count=1))
+        found = teacher.state.net.state_dict()
+        assert torch.equal(found["signature_mean"], begun["signature_mean"])
+        assert torch.allclose(found["paint.weight"], begun["paint.weight"], atol=1e-8) is same
+    with pytest.raises(WeightsError, match="no weight file"):
+        teacher.start(tmp_path / "missing.safetensors")
+
+
 def test_divergence_is_an_error_and_keeps_the_files(folders, tmp_path):
     teacher, _ = run(folders, tmp_path, 3)
     before = (tmp_path / "state.safetensors").read_bytes()
