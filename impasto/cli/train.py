@@ -62,6 +62,7 @@ def train(
     teacher = Teacher(settings, photos, styles, None if device == "auto" else device)
     limits = {"seconds": limit, "count": steps or None, "resume": resume}
     finished = learn.follow(teacher, out, kept, limits, preview=preview if chief else "", quiet=quiet, label=net, told=True)
+    teacher.part()
     if chief:
         report.result(out, learn.facts(teacher, finished), as_json=as_json)
     return learn.end(finished, out, quiet)

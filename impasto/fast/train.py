@@ -105,6 +105,12 @@ class Teacher(Training[AnyStyle]):
         self.state.average = {name: tensor.detach().clone() for name, tensor in self.state.net.state_dict().items()}
         self.started = True
 
+    def part(self) -> None:
+        """Let several processes part together: one that leaves first can take the others' connections down with it."""
+        if self.accelerator.num_processes > 1:
+            self.accelerator.wait_for_everyone()
+            torch.distributed.destroy_process_group()
+
     def lesson(self, net: AnyStyle) -> nn.Module:
         """Predictor and painter."""
         return Lesson(net)
@@ -231,13 +237,16 @@ def main() -> int:
     source = teacher.course.source
     log.info("%d photographs, %d styles; %s", len(source.photos), len(source.paintings), json.dumps(asdict(settings)))
     limits = {"count": wanted["steps"], "seconds": wanted["time"], "resume": wanted["resume"]}
+    stopped = False
     with closing(teacher.steps(wanted["out"], wanted["state"], **limits)) as steps:
         for step in steps:
             if step.index % 50 == 0:
                 log.info("step %d %s, %.2f s a step", step.index, brief(step.losses), teacher.state.seconds / step.index)
-            if teacher.agreed(float(bool(stop))):
-                return 130
-    return 0
+            stopped = bool(teacher.agreed(float(bool(stop))))
+            if stopped:
+                break
+    teacher.part()
+    return 130 if stopped else 0
 
 
 if __name__ == "__main__":
