@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-import impasto
 from impasto import device as devices
-from impasto.errors import OutputError, PaintingError, UsageError
+from impasto.errors import PaintingError, UsageError
 from impasto.features import encoders
 from impasto.mesh import atlas as atlases
 from impasto.mesh import cameras, finish, sample, sight
@@ -237,13 +235,8 @@ class Painting:
 
     def recipe(self) -> dict[str, Any]:
         """What the model was made from, and how."""
-        made = ",".join(f"{size}:{count}" for size, count in self.state.made if count)
-        settings = replace(self.settings, steps=made or self.settings.steps, time=0.0)
         return {
-            "version": impasto.__version__,
-            "torch": torch.__version__,
-            "verb": "mesh",
-            "settings": settings.as_dict(),
+            **state.made_with("mesh", self.settings, self.state),
             **self.names,
             "styles": [{"source": each.name, "weight": each.weight, "sha256": each.sha256} for each in self.styles],
         }
@@ -263,10 +256,7 @@ class Painting:
         Raises:
             OutputError: it cannot be written.
         """
-        try:
-            state.save(path, self.canvas, self.state, self.levels, self._identity())
-        except (OSError, SafetensorError) as error:
-            raise OutputError(f"the state cannot be written to {path}: {error}") from error
+        state.save(path, self.canvas, self.state, self.levels, self._identity())
 
     def load_state(self, path: Path) -> None:
         """Go on from a state that `save_state` wrote.

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
-import impasto
 from impasto import device as devices
-from impasto.errors import OutputError, PaintingError
+from impasto.errors import PaintingError
 from impasto.features import encoders
 from impasto.paint import memory, objective, optimize, pictures, schedule, state, tiled
 from impasto.paint.objective import Objective
@@ -306,13 +304,8 @@ class Painting:
 
     def recipe(self) -> dict[str, Any]:
         """All that is needed to make the picture again: settings with the steps that were made, and what it was made from."""
-        made = ",".join(f"{size}:{count}" for size, count in self.state.made if count)
-        settings = replace(self.settings, steps=made or self.settings.steps, time=0.0)
         return {
-            "version": impasto.__version__,
-            "torch": torch.__version__,
-            "verb": "image",
-            "settings": settings.as_dict(),
+            **state.made_with("image", self.settings, self.state),
             **self.names,
             "styles": self._named_styles(),
         }
@@ -341,10 +334,7 @@ class Painting:
         Raises:
             OutputError: it cannot be written.
         """
-        try:
-            state.save(path, self.canvas, self.state, self.levels, self._identity())
-        except (OSError, SafetensorError) as error:
-            raise OutputError(f"the state cannot be written to {path}: {error}") from error
+        state.save(path, self.canvas, self.state, self.levels, self._identity())
 
     def load_state(self, path: Path) -> None:
         """Go on from a state that `save_state` wrote.

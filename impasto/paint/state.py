@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-from impasto.errors import UsageError, WeightsError
+import impasto
+from impasto.errors import OutputError, UsageError, WeightsError
 from impasto.features import weights
 from impasto.paint.optimize import Canvas, Level, State, new_optimizer
 from impasto.paint.settings import Settings
@@ -21,6 +24,9 @@ def save(path: Path, canvas: Canvas, state: State, levels: Sequence[Level], iden
     """Write parameters, optimizer, averages, level and step; `identity` says what the work is, for `load` to compare.
 
     Random numbers are drawn from the seed and the number of the step, so there is no generator to keep.
+
+    Raises:
+        OutputError: it cannot be written.
     """
     tensors = {f"parameter.{index}": parameter for index, parameter in enumerate(canvas.parameters())}
     for name in LISTS:
@@ -41,7 +47,21 @@ def save(path: Path, canvas: Canvas, state: State, levels: Sequence[Level], iden
         "rescues": state.rescues,
         "numbers": numbers,
     }
-    weights.save(path, tensors, passport)
+    try:
+        weights.save(path, tensors, passport)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"the state cannot be written to {path}: {error}") from error
+
+
+def made_with(verb: str, settings: Settings, state: State) -> dict[str, Any]:
+    """What every recipe begins with: versions, the verb, and the settings with the steps that were made."""
+    made = ",".join(f"{size}:{count}" for size, count in state.made if count)
+    return {
+        "version": impasto.__version__,
+        "torch": torch.__version__,
+        "verb": verb,
+        "settings": replace(settings, steps=made or settings.steps, time=0.0).as_dict(),
+    }
 
 
 def _flatten(prefix: str, slot: Mapping[str, Any], tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:

@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-import impasto
 from impasto import device as devices
-from impasto.errors import OutputError, PaintingError, UnfitPicture, UsageError
+from impasto.errors import PaintingError, UnfitPicture, UsageError
 from impasto.features import encoders, statistics
 from impasto.features.encoders import MIN_SIDE
 from impasto.paint import memory, objective, optimize, patchwork, pictures, schedule, start, state, tiled
@@ -272,12 +270,8 @@ class Texture:
 
     def recipe(self) -> dict[str, Any]:
         """All that is needed to make the texture again: settings with the steps that were made, and what it was made from."""
-        made = ",".join(f"{size}:{count}" for size, count in self.state.made if count)
         return {
-            "version": impasto.__version__,
-            "torch": torch.__version__,
-            "verb": "texture",
-            "settings": replace(self.settings, steps=made or self.settings.steps, time=0.0).as_dict(),
+            **state.made_with("texture", self.settings, self.state),
             **self.names,
             "tile": self.tile,
             "exemplars": [{"source": each.name, "weight": each.weight, "sha256": each.sha256} for each in self.given],
@@ -299,10 +293,7 @@ class Texture:
         Raises:
             OutputError: it cannot be written.
         """
-        try:
-            state.save(path, self.canvas, self.state, self.levels, self._identity())
-        except (OSError, SafetensorError) as error:
-            raise OutputError(f"the state cannot be written to {path}: {error}") from error
+        state.save(path, self.canvas, self.state, self.levels, self._identity())
 
     def load_state(self, path: Path) -> None:
         """Go on from a state that `save_state` wrote.
