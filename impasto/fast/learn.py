@@ -21,10 +21,11 @@ from impasto import device as devices
 from impasto.errors import UsageError, WeightsError
 from impasto.fast import data, nets, style
 from impasto.fast.course import Batch, Course, Settings
+from impasto.fast.layers import Code
 from impasto.fast.loop import State, Training, validate, written
 from impasto.fast.losses import Style as Wanted
 from impasto.fast.losses import encode_style
-from impasto.fast.nets import AnyStyle, Code
+from impasto.fast.nets import AnyStyle
 from impasto.fast.style import Style
 from impasto.fast.train import check
 from impasto.features import encoders, weights
@@ -50,7 +51,7 @@ USUAL = {"relu1_1": 1.3e5, "relu2_1": 1.26e7, "relu3_1": 6.97e7, "relu4_1": 5.64
 
 PARTS: dict[str, Callable[[str], bool]] = {
     "head": lambda name: not name.startswith(("body.", "predictor.")),
-    "all": lambda name: not name.startswith("predictor."),
+    "all": lambda name: not name.startswith("predictor.") and not name.endswith((".left.weight", ".right.weight")),
 }
 """Which parameters of the network change, by name. Without the body's the style file is a third as large."""
 
@@ -86,7 +87,7 @@ class Filter(nn.Module):
     def __init__(self, net: AnyStyle, code: Code, parts: str) -> None:
         super().__init__()
         self.net = copy.deepcopy(net)
-        self.net.predictor = nn.Sequential()  # there is nothing to predict
+        self.net.predictor = nn.Identity()  # type: ignore[assignment]  # there is nothing to predict
         self.code = nn.Parameter(code.detach().clone())
         for name, parameter in self.net.named_parameters():
             parameter.requires_grad_(PARTS[parts](name))

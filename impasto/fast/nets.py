@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from impasto.errors import UsageError, WeightsError
+from impasto.fast.layers import (
+    GRAIN,
+    GRAIN_SIZE,
+    Block,
+    Code,
+    Conditioning,
+    Statistics,
+    averaged,
+    convolution,
+    grain,
+    icnr_,
+    twice,
+)
 from impasto.features import weights
 from impasto.types import Features, Image
 
@@ -19,17 +33,10 @@ STRIDE = 8
 """The body works at 1/8 size: pictures are padded to a multiple of this, and cropped again."""
 DARKEST = 1 / 512
 """Pictures are clamped to [DARKEST, 1 - DARKEST] before the logit: half a step of 8 bits."""
-EPSILON = 1e-5
 COLOR_EPSILON = 0.25
 """Added to the variance of the content's logits, so that noise in a flat picture is not blown up to full contrast."""
 SIGNATURE = {"logit": 3, "relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512}
 """What the predictor sees of a painting: mean and standard deviation of every channel of these layers (VGG-16)."""
-
-GRAIN, GRAIN_SIZE = 8, 64
-"""Channels and side of the noise that strokes start from where a picture is flat; at 1/8 size it repeats after 512 px."""
-
-Code = Float[Tensor, "batch code"]
-Statistics = Float[Tensor, "batch statistics"]
 
 
 def logit(image: Image) -> Image:
@@ -45,81 +52,21 @@ def signature(moments: Mapping[str, tuple[Tensor, Tensor]]) -> Float[Tensor, "ba
     return torch.cat([part for layer in SIGNATURE for part in moments[layer]], 1)
 
 
-class Conditioning:
-    """One pass's conditional instance norms: y = gamma (x - mean) / std + beta, gamma and beta from the style's code.
-
-    Dumoulin et al., "A Learned Representation for Artistic Style", ICLR 2017, eq. 5. Means and deviations are the
-    picture's own, or frozen ones measured before, which makes the network local: then a tile is painted as it would be
-    inside the whole. `joint`: one statistic for the whole batch, as if its pictures were parts of one. The norms are met
-    in a fixed order, so a position in the code is all that tells them apart.
+class Predictor(nn.Module):
+    """From a painting's signature to the change of its code: two layers, then one for ground and norms, and a narrow one for
+    the convolutions' matrices.
     """
 
-    def __init__(self, code: Code, frozen: Statistics | None, joint: bool = False) -> None:
-        self.code, self.frozen, self.joint = code, frozen, joint
-        self.position, self.place = 0, 0
-        self.found: list[Tensor] = []
-
-    def moments(self, x: Features) -> tuple[Tensor, Tensor]:
-        """Mean and variance of every channel, batch x channels: the picture's own, or the frozen ones."""
-        channels = x.shape[1]
-        if self.frozen is None:
-            over = (0, 2, 3) if self.joint else (2, 3)
-            mean = x.mean(over).view(-1, channels)
-            variance = (x - mean[:, :, None, None]).square().mean(over).view(-1, channels)
-        else:
-            mean, variance = self.frozen[:, self.place : self.place + 2 * channels].chunk(2, 1)
-        self.place += 2 * channels
-        self.found += [mean, variance]
-        return mean, variance
-
-    def __call__(self, x: Features) -> Features:
-        channels = x.shape[1]
-        gamma, beta = self.code[:, self.position : self.position + 2 * channels].chunk(2, 1)
-        self.position += 2 * channels
-        mean, variance = self.moments(x)
-        scale = gamma * torch.rsqrt(variance + EPSILON)
-        return x * scale[:, :, None, None] + (beta - mean * scale)[:, :, None, None]
-
-
-def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
-    """A convolution before a norm: no bias (the norm would take it out again), borders replicated."""
-    return nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False, padding_mode="replicate")
-
-
-def icnr_(weight: Tensor, factor: int = 2) -> None:
-    """Start a convolution before a pixel shuffle so that the shuffle repeats pixels: no grid (Aitken et al. 2017)."""
-    with torch.no_grad():
-        weight.copy_(weight[:: factor**2].repeat_interleave(factor**2, 0))
-
-
-def grain() -> Float[Tensor, "1 grain side side"]:
-    """Periodic noise of unit variance at three scales: what breaks the symmetry of a flat sky.
-
-    Upsampling without phases turns a constant picture into a constant one (with pixel shuffles from 1/8 size ours painted a
-    grid of 8 px there: the cheapest way to the variance that a style asks for). Texture networks start from noise for this
-    reason (Ulyanov et al., ICML 2016, section 4.1). Ours is fixed: the same picture always gives the same painting.
-    """
-    draw = torch.Generator().manual_seed(8)
-    octaves = []
-    for factor, channels in ((1, 3), (2, 3), (4, 2)):
-        noise = torch.randn((1, channels, GRAIN_SIZE // factor, GRAIN_SIZE // factor), generator=draw)
-        around = F.pad(noise, (1, 1, 1, 1), "circular")
-        smooth = F.interpolate(around, scale_factor=float(factor), mode="bilinear", align_corners=False)
-        octaves.append(smooth[..., factor:-factor, factor:-factor])
-    noise = torch.cat(octaves, 1)
-    return noise / noise.std((2, 3), keepdim=True)
-
-
-class Block(nn.Module):
-    """Two dense 3 x 3 convolutions with conditional norms, added to what comes in."""
-
-    def __init__(self, channels: int) -> None:
+    def __init__(self, hidden: int, plain: int, cores: int, narrow: int = 48) -> None:
         super().__init__()
-        self.first, self.second = convolution(channels, channels), convolution(channels, channels)
+        inputs = 2 * sum(SIGNATURE.values())
+        self.trunk = nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
+        self.plain, self.narrow, self.cores = nn.Linear(hidden, plain), nn.Linear(hidden, narrow), nn.Linear(narrow, cores)
 
-    def forward(self, x: Features, norm: Conditioning) -> Features:
-        """Return x plus its change."""
-        return x + norm(self.second(F.relu(norm(self.first(x)))))
+    def forward(self, signature: Float[Tensor, "batch signature"]) -> Code:
+        """`signature`: standardized."""
+        seen = self.trunk(signature)
+        return torch.cat([self.plain(seen), self.cores(self.narrow(seen))], 1)
 
 
 class AnyStyle(nn.Module):
@@ -127,7 +74,7 @@ class AnyStyle(nn.Module):
 
     A 7 x 7 / 4 stem, a body of dense residual blocks at 1/8 size, a skip from 1/4, bilinear steps to 1/4 and 1/2 with
     convolutions, and a pixel shuffle averaged over 2 x 2, so that no step has phases. All that a style sets is its code: the
-    color matrix A and the shift b of the ground the strokes are painted on, and scale and shift of every norm (Dumoulin et
+    color matrix A and the shift b of the ground the strokes are painted on, scale and shift of every norm (Dumoulin et
     al. 2017; predicted from the painting as in Ghiasi et al., "Exploring the structure of a real-time, arbitrary neural
     artistic stylization network", BMVC 2017, but from the statistics of VGG layers, which the style losses compare anyway,
     instead of from an Inception network).
@@ -139,31 +86,28 @@ class AnyStyle(nn.Module):
     identity = ""
     """SHA-256 of the file it came from: a style's code fits one network only."""
 
-    def __init__(self, stem: int = 32, width: int = 80, blocks: int = 4, fine: int = 16, hidden: int = 192) -> None:
+    def __init__(
+        self, stem: int = 32, width: int = 80, blocks: int = 4, fine: int = 16, hidden: int = 192, rank: int = 16
+    ) -> None:
         super().__init__()
         self.stem = convolution(3, stem, 7, 4)
         self.down = convolution(stem, width, 3, 2)
         self.seed = nn.Conv2d(GRAIN, width, 1, bias=False)
-        self.body = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.body = nn.ModuleList(Block(width, rank) for _ in range(blocks))
         self.rise = nn.Conv2d(width, stem, 1, bias=False)
         self.quarter = convolution(stem, stem)
         self.quarter_seed = nn.Conv2d(GRAIN, stem, 1, bias=False)
         self.widen = nn.Conv2d(stem, fine, 1, bias=False)
-        self.detail = nn.Conv2d(3, 12, 2, 2, bias=False)
         self.fine = convolution(fine + 12, fine)
         self.fine_seed = nn.Conv2d(GRAIN, fine, 1, bias=False)
-        self.paint = nn.Conv2d(fine, 12, 3, padding=1, padding_mode="replicate")
+        self.paint = nn.Conv2d(fine, 12, 3)
         self.reach = -(-(16 * blocks + 28) // STRIDE) * STRIDE + STRIDE
         """How far a pixel is seen, px, a multiple of 8: farther ones do not matter once statistics are frozen."""
         norms = [stem, width, *[width] * (2 * blocks), stem, fine]
-        self.code_size = 12 + 2 * sum(norms)
-        self.predictor = nn.Sequential(
-            nn.Linear(2 * sum(SIGNATURE.values()), hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, self.code_size),
-        )
+        self.plain_size = 12 + 2 * sum(norms)
+        """How much of a code is ground and norms; the convolutions' matrices follow."""
+        self.code_size = self.plain_size + 2 * blocks * rank**2
+        self.predictor = Predictor(hidden, self.plain_size, self.code_size - self.plain_size)
         neutral = torch.cat(
             [torch.eye(3).flatten(), torch.zeros(3), *(torch.cat([torch.ones(c), torch.zeros(c)]) for c in norms)]
         )
@@ -185,10 +129,10 @@ class AnyStyle(nn.Module):
             self.paint.weight *= 0.05
             nn.init.zeros_(self.paint.bias)  # type: ignore[arg-type]
             for block in self.body:
-                block.second.weight *= 0.5  # type: ignore[union-attr, operator]
-            last = self.predictor[-1]
-            nn.init.normal_(last.weight, std=0.01)  # type: ignore[arg-type]
-            nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+                block.second.plain.weight *= 0.5  # type: ignore[union-attr, operator]
+            for last in (self.predictor.plain, self.predictor.cores):
+                nn.init.normal_(last.weight, std=0.01)
+                nn.init.zeros_(last.bias)
             for seed in (self.seed, self.quarter_seed, self.fine_seed):
                 seed.weight *= 0.5
         icnr_(self.paint.weight)
@@ -201,8 +145,8 @@ class AnyStyle(nn.Module):
         change = self.predictor((row - self.signature_mean) / self.signature_scale + noise)
         mean, deviation = row[:, :3], row[:, 3:6]
         color = torch.cat([torch.diag_embed(deviation).flatten(1), mean], 1)
-        norms = (self.neutral[12:] + change[:, 12:]).expand(len(row), -1)
-        return torch.cat([color + change[:, :12], norms], 1)
+        norms = self.neutral[12:] + change[:, 12 : self.plain_size]
+        return torch.cat([color + change[:, :12], norms, change[:, self.plain_size :]], 1)
 
     def forward(
         self,
@@ -220,20 +164,26 @@ class AnyStyle(nn.Module):
         its picture.
         """
         code, s = self._weakened(code, strength, content)
-        return self._paint(content, code, s, Conditioning(code[:, 12:], statistics), origin)
+        return self._paint(content, code, s, self._conditioning(code, statistics), origin)
 
     def measure(
         self, content: Image, code: Code, *, strength: float | Float[Tensor, " batch"] = 1.0, joint: bool = False
     ) -> Statistics:
         """Mean and variance of every channel before every norm while painting `content`: one row a picture, or one for all."""
         code, s = self._weakened(code, strength, content)
-        norm = Conditioning(code[:, 12:], None, joint)
+        norm = self._conditioning(code, None, joint)
+        norm.found = []
         self._paint(content, code, s, norm, (0, 0))
         return torch.cat(norm.found, 1)
 
     def _weakened(self, code: Code, strength: float | Tensor, like: Tensor) -> tuple[Code, Tensor]:
         s = torch.as_tensor(strength, dtype=like.dtype, device=like.device).view(-1, 1)
-        return self.neutral + s * (code - self.neutral), s[:, :, None, None]
+        plain, cores = code[:, : self.plain_size], code[:, self.plain_size :]
+        weakened = self.neutral + s * (plain - self.neutral)
+        return torch.cat([weakened, cores.expand(len(weakened), -1)], 1), s[:, :, None, None]
+
+    def _conditioning(self, code: Code, frozen: Statistics | None, joint: bool = False) -> Conditioning:
+        return Conditioning(code[:, 12 : self.plain_size], code[:, self.plain_size :], frozen, joint)
 
     def _paint(self, content: Image, code: Code, s: Tensor, norm: Conditioning, origin: tuple[int, int]) -> Image:
         height, width = content.shape[-2:]
@@ -249,33 +199,45 @@ class AnyStyle(nn.Module):
     def _delta(self, normal: Features, norm: Conditioning, origin: tuple[int, int]) -> Features:
         quarter = F.relu(norm(self.stem(normal)))
         x = self.down(quarter)
-        x = F.relu(norm(x + self.seed(self._grain(x, origin, 8))))
+        x = F.relu(norm(x + self._noise(self.seed, x, origin, 8)))
         for block in self.body:
             x = block(x, norm)
-        x = _twice(self.rise(x)) + quarter
-        x = F.relu(norm(self.quarter(x) + self.quarter_seed(self._grain(x, origin, 4))))
-        x = torch.cat([_twice(self.widen(x)), self.detail(normal)], 1)
-        x = F.relu(norm(self.fine(x) + self.fine_seed(self._grain(x, origin, 2))))
-        x = F.pixel_shuffle(self.paint(x), 2)
-        return F.avg_pool2d(F.pad(x, (1, 0, 1, 0), "replicate"), 2, 1)
+        x = twice(self.rise(x)) + quarter
+        x = F.relu(norm(self.quarter(x) + self._noise(self.quarter_seed, x, origin, 4)))
+        x = torch.cat([twice(self.widen(x)), F.pixel_unshuffle(normal, 2)], 1)
+        x = F.relu(norm(self.fine(x) + self._noise(self.fine_seed, x, origin, 2)))
+        x = F.conv2d(F.pad(x, (2, 1, 2, 1), "replicate"), averaged(self.paint.weight), self.paint.bias)
+        return F.pixel_shuffle(x, 2)
 
-    def _grain(self, like: Features, origin: tuple[int, int], stride: int) -> Features:
+    def _noise(self, seed: nn.Conv2d, like: Features, origin: tuple[int, int], stride: int) -> Features:
         rows, columns = (
             (torch.arange(size, device=like.device) + start // stride) % GRAIN_SIZE
             for size, start in zip(like.shape[-2:], origin, strict=True)
         )
-        return self.grain[:, :, rows][..., columns]
+        noise: Tensor = seed(self.grain)
+        return noise.index_select(2, rows).index_select(3, columns)
+
+    def folded(self, code: Code) -> AnyStyle:
+        """A copy for one style: its convolutions plain, its code the first `plain_size` values, no predictor."""
+        net, cores = copy.deepcopy(self), code[:, self.plain_size :]
+        net.predictor = nn.Identity()  # type: ignore[assignment]
+        for block in net.body:
+            for turned in (block.first, block.second):
+                size = turned.rank**2  # type: ignore[union-attr, operator]
+                turned.fold(cores[:, :size])  # type: ignore[union-attr, operator]
+                cores = cores[:, size:]
+        return net
 
     def bind(self, code: Code) -> Bound:
         """This network with a style's code fixed: a Stylizer."""
-        return Bound(self, code)
+        return Bound(self.folded(code.detach()), code.detach()[:, : self.plain_size])
 
 
 class Bound:
-    """A network with its style: a Stylizer."""
+    """A network folded for its style, and the plain part of the code: a Stylizer."""
 
     def __init__(self, net: AnyStyle, code: Code) -> None:
-        self.net, self.code = net, code.detach()
+        self.net, self.code = net, code
 
     @torch.no_grad()
     def __call__(self, content: Image, *, strength: float = 1.0) -> Image:
@@ -302,10 +264,6 @@ def mix(codes: list[Code], weights: list[float]) -> Code:
     if len(codes) != len(weights) or not total > 0 or min(weights) < 0:
         raise UsageError(f"weights {weights} do not fit {len(codes)} styles: one for each, none negative, not all 0")
     return sum((code * (weight / total) for code, weight in zip(codes, weights, strict=True)), torch.zeros_like(codes[0]))
-
-
-def _twice(x: Features) -> Features:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _pad(image: Image) -> Image:

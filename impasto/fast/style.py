@@ -23,7 +23,8 @@ from torch.nn import functional as F
 
 from impasto.errors import UnfitPicture, UsageError, WeightsError
 from impasto.fast import nets
-from impasto.fast.nets import SIGNATURE, AnyStyle, Bound, Code, logit, mix, signature
+from impasto.fast.layers import Code
+from impasto.fast.nets import SIGNATURE, AnyStyle, Bound, logit, mix, signature
 from impasto.features import statistics, weights
 from impasto.features.encoders import VGG
 from impasto.features.statistics import Moments

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 
 from impasto.errors import UsageError
-from impasto.fast.nets import STRIDE, Bound, Statistics, check_strength
+from impasto.fast.layers import Statistics
+from impasto.fast.nets import STRIDE, Bound, check_strength
 from impasto.types import Image
 
 Read = Callable[[int, int, int, int], Image]

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.errors import UsageError, WeightsError
-from impasto.fast import nets
+from impasto.fast import layers, nets
 from impasto.features import weights
 from impasto.features.weights import digest
 
@@ -49,7 +49,7 @@ def test_strength_outside_0_to_1_is_refused(net):
 def test_any_size_comes_back_as_it_was(height, width):
     net = nets.AnyStyle(stem=8, width=8, blocks=1, fine=4, hidden=8).eval()
     with torch.no_grad():
-        painted = net(picture(height, width), net.neutral[None])
+        painted = net(picture(height, width), torch.zeros(1, net.code_size))
     assert painted.shape == (1, 3, height, width)
     assert painted.isfinite().all()
     assert painted.min() >= 0
@@ -59,9 +59,42 @@ def test_any_size_comes_back_as_it_was(height, width):
 def test_norm_is_instance_norm(net):
     x = torch.randn(2, 6, 9, 7)
     gamma, beta = torch.randn(2, 6), torch.randn(2, 6)
-    found = nets.Conditioning(torch.cat([gamma, beta], 1), None)(x)
-    oracle = torch.nn.functional.instance_norm(x, eps=nets.EPSILON) * gamma[..., None, None] + beta[..., None, None]
-    torch.testing.assert_close(found, oracle, atol=1e-5, rtol=1e-5)
+    norm = layers.Conditioning(torch.cat([gamma, beta], 1), torch.empty(2, 0), None)
+    oracle = torch.nn.functional.instance_norm(x, eps=layers.EPSILON) * gamma[..., None, None] + beta[..., None, None]
+    torch.testing.assert_close(norm(x), oracle, atol=1e-5, rtol=1e-5)
+
+
+def test_a_turned_convolution_has_the_weights_of_its_style():
+    """Folding says what W + L M R means: each picture of a batch is convolved with its own."""
+    x, turned = torch.randn(2, 80, 9, 7), layers.Turned(80, 4).requires_grad_(False)
+    cores = torch.randn(2, 16)
+    found = turned(x, layers.Conditioning(torch.empty(2, 0), cores, None))
+    for k in range(2):
+        left, right = turned.left.weight.flatten(1), turned.right.weight.flatten(1)
+        weight = turned.plain.weight + (left @ cores[k].view(4, 4) @ right).view(80, 80, 3, 3)
+        padded = torch.nn.functional.pad(x[k : k + 1], (1, 1, 1, 1), mode="replicate")
+        torch.testing.assert_close(found[k : k + 1], torch.nn.functional.conv2d(padded, weight), atol=1e-4, rtol=1e-4)
+
+
+def test_folded_for_a_style_it_paints_the_same_and_is_untouched(net):
+    content, code = picture(48, 64), some_code(net)
+    before = digest(net.state_dict())
+    bound = net.bind(code)
+    for strength in (0.4, 1.0):
+        torch.testing.assert_close(bound(content, strength=strength), net(content, code, strength=strength), atol=1e-5, rtol=1e-4)
+    assert digest(net.state_dict()) == before
+    assert not any("left" in name or "predictor" in name for name in bound.net.state_dict())
+
+
+def test_averaged_is_convolution_shuffle_and_mean():
+    functional = torch.nn.functional
+    draw = torch.Generator().manual_seed(0)
+    weight = torch.randn((12, 5, 3, 3), generator=draw, dtype=torch.float64)
+    x = torch.randn((1, 5, 9, 11), generator=draw, dtype=torch.float64)
+    shuffled = functional.pixel_shuffle(functional.conv2d(x, weight, padding=1), 2)
+    oracle = functional.avg_pool2d(functional.pad(shuffled, (1, 0, 1, 0)), 2, 1)
+    found = functional.pixel_shuffle(functional.conv2d(functional.pad(x, (2, 1, 2, 1)), layers.averaged(weight)), 2)
+    torch.testing.assert_close(found[..., 3:-3, 3:-3], oracle[..., 3:-3, 3:-3])
 
 
 def test_pictures_of_a_batch_do_not_see_each_other(net):
@@ -77,7 +110,8 @@ def test_pictures_of_a_batch_do_not_see_each_other(net):
 def test_own_statistics_frozen_change_nothing(net):
     content, code = picture(56, 72), some_code(net)
     frozen = net.measure(content, code, strength=0.7)
-    assert torch.equal(net(content, code, strength=0.7, statistics=frozen), net(content, code, strength=0.7))
+    found = net(content, code, strength=0.7, statistics=frozen)
+    torch.testing.assert_close(found, net(content, code, strength=0.7), atol=1e-5, rtol=1e-4)
 
 
 def test_color_starts_from_matching_mean_and_deviation(net):
@@ -101,12 +135,12 @@ def test_a_flat_picture_shows_no_grid_whatever_the_weights():
 
 
 def test_grain_is_periodic_smooth_and_of_unit_variance():
-    noise = nets.grain()
-    torch.testing.assert_close(noise.std((2, 3)), torch.ones(1, nets.GRAIN))
+    noise = layers.grain()
+    torch.testing.assert_close(noise.std((2, 3)), torch.ones(1, layers.GRAIN))
     inside = (noise[..., 1:] - noise[..., :-1]).square().mean((2, 3))
     across = (noise[..., :1] - noise[..., -1:]).square().mean((2, 3))
     assert (across < 2.5 * inside).all()
-    assert torch.equal(noise, nets.grain())
+    assert torch.equal(noise, layers.grain())
 
 
 def test_mixing_is_linear_and_checked():

@@ -153,7 +153,8 @@ def test_bound_styles_mix_codes_and_changes(net, learned):
     content = torch.rand((1, 3, 48, 64), generator=torch.Generator().manual_seed(0))
     other = replace(learned, code=learned.code + 0.2)
     mixed = style.bind(net, [(1.0, learned), (3.0, other)])
-    torch.testing.assert_close(mixed.code, learned.code + 0.15)
+    torch.testing.assert_close(mixed.code, (learned.code + 0.15)[:, : net.plain_size])
+    torch.testing.assert_close(mixed(content), net(content, learned.code + 0.15), atol=1e-5, rtol=1e-4)
     change = {"paint.bias": torch.full((12,), 0.8)}
     tuned = style.bind(net, [(1.0, replace(learned, changes=change)), (1.0, learned)])
     torch.testing.assert_close(tuned.net.paint.bias, net.paint.bias + 0.4)
@@ -172,21 +173,21 @@ def test_large_changes_are_kept_by_their_leading_part(learned, tmp_path):
     draw = torch.Generator().manual_seed(1)
     low = (torch.randn(80, 5, generator=draw) @ torch.randn(5, 720, generator=draw)).view(80, 80, 3, 3)
     any_rank, small = torch.randn(80, 80, 3, 3, generator=draw), torch.randn(16, 28, 3, 3, generator=draw)
-    changes = {"body.0.first.weight": low, "body.1.first.weight": any_rank, "fine.weight": small}
+    changes = {"body.0.first.plain.weight": low, "body.1.first.plain.weight": any_rank, "fine.weight": small}
     style.save(tmp_path / "changed.safetensors", replace(learned, changes=changes))
     found = style.read(tmp_path / "changed.safetensors").changes
     torch.testing.assert_close(found["fine.weight"], small, rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(found["body.0.first.weight"], low, rtol=1e-2, atol=0.02)
+    torch.testing.assert_close(found["body.0.first.plain.weight"], low, rtol=1e-2, atol=0.02)
     left, values, right = np.linalg.svd(any_rank.flatten(1).numpy())
     best = torch.from_numpy(left[:, :12] * values[:12] @ right[:12]).view(80, 80, 3, 3)
-    torch.testing.assert_close(found["body.1.first.weight"], best.float(), rtol=1e-2, atol=0.02)
+    torch.testing.assert_close(found["body.1.first.plain.weight"], best.float(), rtol=1e-2, atol=0.02)
 
 
 def test_a_change_that_lacks_a_factor_is_damaged(learned, tmp_path):
     path = tmp_path / "half.safetensors"
-    style.save(path, replace(learned, changes={"body.0.first.weight": torch.randn(80, 80, 3, 3)}))
+    style.save(path, replace(learned, changes={"body.0.first.plain.weight": torch.randn(80, 80, 3, 3)}))
     tensors, passport = weights.load(path)
-    del tensors["net.body.0.first.weight:right"]
+    del tensors["net.body.0.first.plain.weight:right"]
     weights.save(path, tensors, passport)
     with pytest.raises(WeightsError, match="damaged"):
         style.read(path)

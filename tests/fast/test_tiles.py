@@ -17,7 +17,9 @@ def bound():
     net = nets.AnyStyle(stem=8, width=16, blocks=2, fine=8, hidden=8).eval().requires_grad_(False)
     net.paint.weight *= 20
     draw = torch.Generator().manual_seed(1)
-    return net.bind(net.neutral[None] + 0.3 * torch.randn((1, net.code_size), generator=draw))
+    code = 0.3 * torch.randn((1, net.code_size), generator=draw)
+    code[:, : net.plain_size] += net.neutral
+    return net.bind(code)
 
 
 @pytest.mark.parametrize(("height", "width", "tile"), [(200, 304, 96), (203, 309, 104), (90, 60, 256)])
