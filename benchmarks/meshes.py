@@ -1,18 +1,26 @@
-"""3D models: seconds by part, memory, and how well the paint holds together, in one run on one machine.
+"""3D models: seconds by part, memory, and how well the paint holds together, in pieces that can be run apart.
 
     python benchmarks/meshes.py MODELS STYLES [--models duck,house3] [--styles munch_the_scream] [--qualities draft,good]
+        [--minutes 1.5] [--validator FOLDER] [--each 20,200]
+    python benchmarks/meshes.py --table
 
 MODELS is a folder of models (a folder within it counts by its .obj); STYLES of paintings. For each model, style and quality
-one process; results are kept in a JSON file after each, and what is there is not made again (--again makes it anew).
+one process. A line of JSON is appended to results/meshes/meshes.jsonl when all of its parts are done; what has a line is not
+made again (remove it to make it anew). After so many minutes the work stops where it is, and the same command goes on with it.
 
-  seconds        load, atlas, filter and steps, export, turntable frames
+  seconds        style, load, atlas, filter and steps, export, turntable frames; `processor`: of both cores together, over
+                 two, which is what the seconds would be on two idle cores that are never waited for
   reprojection   root mean square difference of what two cameras 5 and 20 degrees apart see at one place of the model, without
-                 light; over the same of the unpainted model (its sampling floor), and of renders stylized each by itself
+                 light: of the paint; of the unpainted model ("floor": sampling alone); of the painting itself pasted over the
+                 map ("pasted": sampling of something as rich in detail, where the model itself is plain)
+  filter, image  the same of renders painted each by itself: by the filter, and as `impasto image` paints at this quality
   seams          mean difference of the paint on both sides of chart borders, over that of places as far apart inside
                  charts, both where the surface is smooth
-  coverage       share of the texels that any of 64 views around sees at all
+  texels_visible, coverage   share of texels that any of 64 views sees; of these the share that 4 or more steps saw
   edges          F1 of edges in the painted render against edges of the geometry (faces and normals), over that of the source
   style          w2 distance to the painting over 12 views that were not painted from, of both the paint and the source
+  film           `--render-style`: flicker of a turntable of 96 frames, 1 and 5 frames apart, along the exact motion
+  validator      errors and warnings of Khronos's glTF validator
 
 Look at the sheets beside the results: figures do not say whether it looks painted.
 """
@@ -35,37 +43,59 @@ SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 def main() -> None:
     options = parse()
     if options.worker:
-        print(json.dumps(work(options)))
+        work(options)
         return
     options.results.mkdir(parents=True, exist_ok=True)
-    kept = options.results / "meshes.json"
-    rows = json.loads(kept.read_text()) if kept.exists() else {}
+    if options.table:
+        table(rows(options))
+        return
+    begun = time.monotonic()
     for model in models(options):
         for style in options.style_names.split(","):
             for quality in options.qualities.split(","):
                 key = f"{name_of(model)} {style} {options.size} {quality}"
-                if key not in rows or options.again:
-                    rows[key] = run(model, style, quality, options)
-                    kept.write_text(json.dumps(rows, indent=1) + "\n")
-                print(key, json.dumps(rows[key]), flush=True)
+                left = options.minutes * 60 - (time.monotonic() - begun)
+                if key in rows(options) or left < 5:
+                    continue
+                found = run(model, style, quality, left, options)
+                if found is None:
+                    print(key, "goes on with the next call", flush=True)
+                    continue
+                with (options.results / "meshes.jsonl").open("a") as file:
+                    file.write(json.dumps({"run": key, **found}) + "\n")
+                print(key, json.dumps(found), flush=True)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, metavar="MODELS")
-    parser.add_argument("paintings", type=Path, metavar="STYLES")
+    parser.add_argument("data", type=Path, metavar="MODELS", nargs="?")
+    parser.add_argument("paintings", type=Path, metavar="STYLES", nargs="?")
     parser.add_argument("--models", default="", help="names, without suffix")
     parser.add_argument("--styles", dest="style_names", default="munch_the_scream", help="names, without suffix")
     parser.add_argument("--qualities", default="draft,good")
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--each", default="20,200", help="azimuths of renders painted by themselves; none: leave that out")
+    parser.add_argument("--validator", default="", metavar="FOLDER", help="where gltf-validator is installed by npm")
     parser.add_argument("--results", type=Path, default=HERE / "results" / "meshes")
-    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--unfinished", type=Path, default=Path(tempfile.gettempdir(), "impasto-meshes"))
+    parser.add_argument("--table", action="store_true")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--style", help=argparse.SUPPRESS)
     parser.add_argument("--quality", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not options.table and options.paintings is None:
+        parser.error("give MODELS and STYLES, or --table")
+    return options
+
+
+def rows(options: argparse.Namespace) -> dict[str, dict]:
+    """The lines that are there, by their run; of several the last."""
+    kept = options.results / "meshes.jsonl"
+    lines = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    return {line["run"]: line for line in lines}
 
 
 def name_of(model: Path) -> str:
@@ -81,236 +111,168 @@ def models(options: argparse.Namespace) -> list[Path]:
     return [path for path in found if name_of(path) in wanted]
 
 
-def run(model: Path, style: str, quality: str, options: argparse.Namespace) -> dict:
+def run(model: Path, style: str, quality: str, left: float, options: argparse.Namespace) -> dict | None:
+    """One row, or None where the time was over before."""
     line = [sys.executable, __file__, str(options.data), str(options.paintings), "--worker", str(model), "--style", style]
-    line += ["--quality", quality, "--size", str(options.size), "--frames", str(options.frames)]
-    line += ["--threads", str(options.threads), "--results", str(options.results)]
+    line += ["--quality", quality, "--size", str(options.size), "--frames", str(options.frames), "--minutes", str(left / 60)]
+    line += ["--threads", str(options.threads), "--results", str(options.results), "--each", options.each]
+    line += ["--validator", options.validator, "--unfinished", str(options.unfinished)]
     done = subprocess.run(line, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{model} {style} {quality}:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def work(options: argparse.Namespace) -> dict:
+class Ledger:
+    """What is known so far of one row, kept in a file, and the time that is left."""
+
+    def __init__(self, file: Path, seconds: float) -> None:
+        self.file, self.end = file, time.monotonic() + seconds
+        self.told = json.loads(file.read_text()) if file.exists() else {"seconds": {}, "processor": {}, "parts": []}
+        self.lap()
+
+    def lap(self) -> None:
+        self.begun = time.perf_counter(), time.process_time()
+
+    def add(self, part: str, once: bool = True) -> None:
+        """Seconds since the last time; of what is begun anew in each piece the first time counts."""
+        wall, own = time.perf_counter() - self.begun[0], time.process_time() - self.begun[1]
+        for table, value in (("seconds", wall), ("processor", own / 2)):
+            before = self.told[table].get(part)
+            if before is None or not once:
+                self.told[table][part] = round((before or 0) + value, 2)
+        self.lap()
+
+    def part(self, name: str, make, seconds: float) -> bool:
+        """Make a part of the row if it is missing; False where there is not the time for it."""
+        if name in self.told["parts"]:
+            return True
+        if self.end - time.monotonic() < seconds:
+            return False
+        self.told |= make()
+        self.told["parts"].append(name)
+        self.keep()
+        return True
+
+    def keep(self) -> None:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        if "painted" not in self.told["parts"]:
+            self.told["memory_gb"] = round(max(memory, self.told.get("memory_gb", 0)), 2)
+        self.file.write_text(json.dumps(self.told))
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() > self.end
+
+
+def work(options: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(options.threads)
+    import mesh_figures as figures
+
     from impasto import still
-    from impasto.cli import sheet
-    from impasto.mesh import export, load, turntable
+    from impasto.mesh import load
     from impasto.mesh.paint import Painting
     from impasto.paint.settings import Settings
 
-    seconds, begun = {}, time.perf_counter()
-
-    def lap(part: str) -> None:
-        nonlocal begun
-        seconds[part] = round(time.perf_counter() - begun, 2)
-        begun = time.perf_counter()
-
+    name = f"{name_of(Path(options.worker))}-{options.style}-{options.quality}"
+    options.unfinished.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(options.unfinished / f"{name}.json", options.minutes * 60)
     path = next(each for each in options.paintings.iterdir() if each.stem == options.style)
     styles = still.open_styles([str(path)])
-    lap("style")
+    ledger.add("style")
     model = load.load(options.worker)
-    lap("load")
+    ledger.add("load")
     settings = Settings(size=str(options.size), quality=options.quality)
     painting = Painting(model, styles, settings, bind=still.bind)
-    lap("atlas")
-    for _ in painting.steps():
-        pass
+    ledger.add("atlas")
+    state = options.unfinished / f"{name}-state.safetensors"
+    if state.exists():
+        painting.load_state(state)
+        ledger.lap()
+    if not paint(painting, ledger, state):
+        print("null")
+        return
     painted = painting.result()
-    lap("paint")
-    name = f"{name_of(Path(options.worker))}-{options.style}-{options.quality}"
+    azimuths = [float(word) for word in options.each.split(",") if word != "none"]
+    parts = {
+        "shown": (lambda: shown(painting, painted, name, ledger, options), 10),
+        "consistency": (lambda: figures.consistency(painting, painted), 10),
+        "filter": (lambda: figures.each(painting, path, settings, "filter", figures.AZIMUTHS), 15),
+        "edges": (lambda: figures.edges(painting, painted), 5),
+        "held out": (lambda: figures.held_out(painting, painted, path), 15),
+        "seams": (lambda: figures.seams(painting, painted), 5),
+        "coverage": (lambda: figures.coverage(painting), 10),
+        "film": (lambda: figures.filmed(painting), 20),
+    }
+    if azimuths and options.quality != "draft":  # `impasto image` paints a draft by the filter
+        parts["image"] = lambda: figures.each(painting, path, settings, "image", azimuths), 60
+    missing = [part for part, (make, seconds) in parts.items() if not ledger.part(part, make, seconds)]
+    if missing:
+        print("null")
+        return
+    told = {key: value for key, value in ledger.told.items() if key != "parts"}
+    print(json.dumps({"faces": model.count, **told}))
+
+
+def paint(painting, ledger: Ledger, state: Path) -> bool:
+    """Take the steps; False where the time is over, and what there is kept."""
+    if "painted" in ledger.told["parts"]:
+        return True
+    for _ in painting.steps():
+        if ledger.over:
+            break
+    else:
+        ledger.add("paint", once=False)
+        ledger.keep()
+        ledger.told["parts"].append("painted")
+        ledger.keep()
+    if ledger.over:
+        ledger.add("paint", once=False)
+        ledger.keep()
+    painting.save_state(state)
+    return "painted" in ledger.told["parts"]
+
+
+def shown(painting, painted, name: str, ledger: Ledger, options: argparse.Namespace) -> dict:
+    """Export, turntable and sheet; what the validator says of the export."""
+    import mesh_figures as figures
+
+    from impasto.cli import sheet
+    from impasto.mesh import export, turntable
+
     with tempfile.TemporaryDirectory() as folder:
+        ledger.lap()
         export.save(painted, Path(folder, "out.glb"))
-        lap("export")
+        ledger.add("export")
         show = turntable.Show(painting.stage, painted.maps)
         for _ in turntable.write(show, Path(folder, "turn.mp4"), (options.size, options.size), options.frames):
             pass
-        lap("turntable")
+        ledger.add("turntable")
+        valid = figures.validated(Path(folder, "out.glb"), options.validator) if options.validator else {}
     before = turntable.Show(painting.stage, painting.sources)
     sheet.sheet(turntable.pairs(before, show, (400, 400)), 4).save(options.results / f"{name}.jpg")
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    figures = {**consistency(painting, painted), **seams(painting, painted), **edges(painting, painted)}
-    return {
-        "faces": model.count,
-        "seconds": seconds,
-        "memory_gb": round(memory, 2),
-        **figures,
-        **held_out(painting, painted, path),
-    }
+    return valid
 
 
-def bare(stage, maps, camera, size):
-    """A view without light, and what it sees."""
-    import torch
-
-    from impasto.mesh import sample
-
-    with torch.no_grad():
-        view = stage.look(camera, (size, size), stage.layout(maps), relief=0)
-        return view.picture(sample.texels(maps), torch.full((3,), 0.95)), view
-
-
-def reprojection(stage, first, second, images, size):
-    """Root mean square difference of two views' pictures at places that both see."""
-    import numpy as np
-    import torch
-    from scipy import ndimage
-    from torch.nn import functional as F
-
-    seen, other = stage.see(first, size, size), stage.see(second, size, size)
-    inside = ndimage.binary_erosion(seen.face >= 0, iterations=2)
-    rows, columns = np.nonzero(inside)
-    corners = stage.triangles.corners[seen.face[rows, columns]]
-    places = (corners * seen.weights[rows, columns][..., None]).sum(1)
-    there = second.project(places, size, size)
-    x, y = there[:, 0] / there[:, 2], there[:, 1] / there[:, 2]
-    column, row = x.astype(int).clip(0, size - 1), y.astype(int).clip(0, size - 1)
-    within = (x >= 0) & (x < size) & (y >= 0) & (y < size)
-    shown = within & ndimage.binary_erosion(other.face >= 0, iterations=2)[row, column]
-    shown &= np.abs(other.depth[row, column] / there[:, 2] - 1) < 0.005
-    grid = torch.from_numpy(np.stack([x, y], 1)[shown] / size * 2 - 1).float()[None, None]
-    read = F.grid_sample(images[1], grid, "bicubic", align_corners=False)[0, :, 0]
-    own = images[0][0][:, rows[shown], columns[shown]]
-    return float((read - own).square().mean().sqrt())
-
-
-def consistency(painting, painted):
-    """Reprojection at 5 and 20 degrees: of the paint, of the unpainted model, and of renders stylized each by itself."""
-    import torch
-
-    from impasto import still
-    from impasto.mesh import cameras
-
-    stage, size, found = painting.stage, 384, {}
-    paint = still.bind(painting.styles, size)
-    for degrees in (5, 20):
-        values = {"paint": [], "floor": [], "each": []}
-        for azimuth in (20, 110, 200, 290):
-            pair = [cameras.orbit(stage.center, stage.frame, azimuth + k * degrees, 15) for k in (0, 1)]
-            own = [bare(stage, painting.sources, camera, size)[0] for camera in pair]
-            values["floor"].append(reprojection(stage, *pair, own, size))
-            images = [bare(stage, painted.maps, camera, size)[0] for camera in pair]
-            values["paint"].append(reprojection(stage, *pair, images, size))
-            with torch.no_grad():
-                values["each"].append(reprojection(stage, *pair, [paint(image) for image in own], size))
-        mean = {name: sum(each) / len(each) for name, each in values.items()}
-        found[f"reprojection_{degrees}"] = {name: round(value, 4) for name, value in mean.items()}
-        found[f"over_floor_{degrees}"] = round(mean["paint"] / max(mean["floor"], 1e-6), 2)
-        found[f"below_each_{degrees}"] = round(mean["each"] / max(mean["paint"], 1e-6), 2)
-    return found
-
-
-def seams(painting, painted):
-    """Differences across borders of charts, over those inside: edges that two faces share, a little to both sides of them."""
-    import numpy as np
-
-    from impasto.mesh.model import cross, unit
-    from impasto.mesh.sample import bilinear
-
-    stage, atlas = painting.stage, painted.atlas
-    corners, uv = stage.triangles.corners, stage.uv
-    keys = np.round(corners / (stage.radius * 1e-5)).astype(np.int64)
-    _, place = np.unique(keys.reshape(-1, 3), axis=0, return_inverse=True)
-    place = place.reshape(-1, 3)
-    edges: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
-    for face in range(len(place)):
-        for k in range(3):
-            a, b = place[face, k], place[face, (k + 1) % 3]
-            edges.setdefault((min(a, b), max(a, b)), []).append((face, k, int(a > b)))
-    flat = unit(cross(corners))
-
-    def smooth(one, other):
-        # where a wall meets a roof the paint may change
-        return flat[one] @ flat[other] > 0.9
-
-    apart, together = [], []
-    for sides in edges.values():
-        if len(sides) == 2 and stage.page[sides[0][0]] == stage.page[sides[1][0]] and smooth(*(side[0] for side in sides)):
-            ends = [uv[f, [k, (k + 1) % 3]][:: 1 - 2 * turned] for f, k, turned in sides]
-            (apart if np.abs(ends[0] - ends[1]).max() > 1e-4 else together).append((sides, ends))
-
-    def difference(pairs):
-        values = []
-        for sides, ends in pairs[:4000]:
-            page = stage.page[sides[0][0]]
-            image = painted.maps[page][0].permute(1, 2, 0).numpy()
-            colors = []
-            for (face, k, _), (first, last) in zip(sides, ends, strict=True):
-                inner = uv[face, (k + 2) % 3]
-                middle = (first + last) / 2
-                way = (inner - middle) * np.array(image.shape[1::-1])
-                step = min(1.0, 1.5 / max(np.linalg.norm(way), 1e-9))
-                colors.append(bilinear(image, (middle + (inner - middle) * step)[None], atlas.pages[page].clamped)[0])
-            values.append(np.abs(colors[0] - colors[1]).mean())
-        return float(np.mean(values)) if values else float("nan")
-
-    across, inside = difference(apart), difference(together)
-    return {
-        "seam_ratio": round(across / inside, 3) if apart and together else None,
-        "seams": len(apart),
-        "coverage": coverage(painting),
-    }
-
-
-def coverage(painting):
-    """Share of texels that any of 64 views sees."""
-    import torch
-
-    from impasto.mesh import cameras, project
-
-    found = project.Collected(painting.stage, [page.shape for page in painting.atlas.pages])
-    for camera in cameras.around(painting.stage.center, painting.stage.frame, 64):
-        found.add(camera, torch.zeros(1, 3, 256, 256))
-    return round(float(sum((each > 0).sum() for each in found.total) / sum(len(each) for each in found.total)), 3)
-
-
-def edges(painting, painted):
-    """F1 of a render's edges against those of the geometry, with a slack of 2 px: painted and unpainted, without light."""
-    import numpy as np
-    from scipy import ndimage
-    from skimage.feature import canny
-
-    from impasto.mesh import cameras
-
-    stage, size = painting.stage, 384
-
-    def f1(image, truth):
-        found = canny(image[0].mean(0).numpy(), 1.5)
-        near = [ndimage.binary_dilation(each, iterations=2) for each in (truth, found)]
-        precision, recall = (found & near[0]).sum() / max(found.sum(), 1), (truth & near[1]).sum() / max(truth.sum(), 1)
-        return 2 * precision * recall / max(precision + recall, 1e-9)
-
-    values = []
-    for azimuth in (35, 125, 215, 305):
-        camera = cameras.orbit(stage.center, stage.frame, azimuth, 18)
-        seen = stage.see(camera, size, size)
-        normals = np.where(seen.face[..., None] >= 0, stage.triangles.normals[seen.face].mean(2), 0)
-        jumps = [np.abs(np.diff(normals, axis=k, append=np.take(normals, [-1], k))).max(-1) > 0.3 for k in (0, 1)]
-        values.append([f1(bare(stage, maps, camera, size)[0], jumps[0] | jumps[1]) for maps in (painted.maps, painting.sources)])
-    paint, source = np.mean(values, 0)
-    return {"edges": round(float(paint), 3), "edges_over_source": round(float(paint / source), 3)}
-
-
-def held_out(painting, painted, path):
-    """w2 to the painting of 12 views, what is behind the model left out of them."""
-    import torch
-
-    from impasto import metrics
-    from impasto.mesh import cameras
-    from impasto.pixels import geometry
-
-    stage, values = painting.stage, []
-    for camera in cameras.around(stage.center, stage.frame, 12):
-        row = []
-        for maps in (painted.maps, painting.sources):
-            image, view = bare(stage, maps, camera, 256)
-            mask = (view.mask() > 0.99).float()
-            row.append(metrics.style_distance(geometry.fill(image, mask).clamp(0, 1), str(path)))
-        values.append(row)
-    paint, source = torch.tensor(values).mean(0).tolist()
-    return {"style": round(paint, 1), "style_of_source": round(source, 1)}
+def table(found: dict[str, dict]) -> None:
+    """The rows as a table in Markdown."""
+    heads = ("model", "quality", "seconds", "of processor", "GB", "5°: paint / floor / pasted", "filter", "image")
+    heads += ("20°: paint / floor / pasted", "filter", "image", "seams", "coverage", "edges", "style / source / filter / image")
+    print("| " + " | ".join(heads) + " |\n|" + " --- |" * len(heads))
+    for key, row in found.items():
+        model, _, _, quality = key.split()
+        cells = [model, quality]
+        cells += [str(round(sum(v for k, v in row[t].items() if k != "turntable"))) for t in ("seconds", "processor")]
+        cells.append(str(row["memory_gb"]))
+        for degrees in (5, 20):
+            own = row[f"reprojection_{degrees}"]
+            cells.append(f"{own['paint']} / {own['floor']} / {own['pasted']}")
+            cells += [str(row.get(f"{how}_{degrees}", "")) for how in ("filter", "image")]
+        cells += [str(row["seam_ratio"]), str(row["coverage"]), str(row["edges_over_source"])]
+        cells.append(f"{row['style']} / {row['style_of_source']} / {row['filter_style']} / {row.get('image_style', '')}")
+        print("| " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from impasto.paint.pictures import Stylized
     from impasto.types import Step
 
-PREVIEW_SECONDS, PREVIEW_SHARE = 2.0, 10
-"""Previews are written this many seconds apart, and at least so many times as long as one takes."""
 STOPPING = "stopping after this step and saving what there is (once more: give it up at once)"
 
 
@@ -339,23 +337,9 @@ def _keep_state(painting: Work, state: Path) -> None:
 
 def _work(painting: Work, wishes: Wishes, stop: report.Stop) -> bool:
     """Take the steps, with a bar and previews; whether they were all made."""
-    preview, written, cost = wishes.preview, time.monotonic(), 0.0
+    previews = report.Previews(wishes.preview)
     for _ in report.progress(painting.steps(), quiet=wishes.quiet):
         if stop.wanted:
             return False
-        begun = time.monotonic()
-        if preview and begun - written > max(PREVIEW_SECONDS, PREVIEW_SHARE * cost):
-            preview = _preview(painting, preview)
-            written = time.monotonic()
-            cost = written - begun
+        previews.show(lambda file: painting.result().save(file, force=True))
     return True
-
-
-def _preview(painting: Work, file: str) -> str:
-    """Write a preview; "" once that fails, for the work is worth more than its preview."""
-    try:
-        painting.result().save(file, force=True)
-        return file
-    except ImpastoError as error:
-        report.say(f"impasto: no more previews: {report.one_line(error)}")
-        return ""

@@ -14,7 +14,7 @@ Contents = Annotated[
 ]
 
 
-@options.takes_settings
+@options.takes(options.SETTINGS)
 def image(
     contents: Contents,
     *,

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.cli import batch, options, report, words
+from impasto.cli import batch, options, report, watch, words
 from impasto.cli.options import MACHINE, OUTPUT, PAINTING, option
-from impasto.errors import ImpastoError, OutputError, OutputExists, UsageError
+from impasto.errors import OutputError, OutputExists, UsageError
 
 if TYPE_CHECKING:
     from impasto.fast.learn import Learner
-    from impasto.fast.loop import Training
-    from impasto.types import Image
+    from impasto.fast.loop import Loop
 
 STOPPING = "stopping after this step and saving where it stands (once more: give it up at once)"
 CPU_TIME, GPU_TIME = 480.0, 60.0
@@ -54,6 +53,9 @@ Rights = Annotated[str, option("Who may do what with it: public domain, CC BY 4.
 Backbone = Annotated[
     str, option("A network to start from, made by impasto train.", "--backbone", panel=PAINTING, metavar="FILE", default=False)
 ]
+Encoder = Annotated[
+    str, option("What judges the filter: vgg16, or a VGG's .safetensors or .pth.", "--encoder", panel=PAINTING, metavar="NAME")
+]
 Rate = Annotated[float, option("Learning rate.", "--rate", panel=PAINTING)]
 Seed = Annotated[int, option("Start of the random numbers.", "--seed")]
 Device = Annotated[str, option("auto, cpu, cuda, cuda:1, mps.", "--device", panel=MACHINE)]
@@ -75,6 +77,7 @@ def learn(
     year: Year = "",
     rights: Rights = "",
     backbone: Backbone = "",
+    encoder: Encoder = "vgg16",
     force: Force = False,
     resume: Resume = False,
     preview: Preview = "",
@@ -96,7 +99,7 @@ def learn(
         return report.DONE
     told = {"title": title, "artist": artist, "year": int(year) if year.isdecimal() else year, "rights": rights}
     passport = {key: value for key, value in told.items() if value}
-    wishes = {"parts": parts, "name": name or plain(out.stem), "passport": passport, "device": device}
+    wishes = {"parts": parts, "encoder": encoder, "name": name or plain(out.stem), "passport": passport, "device": device}
     learner = begin(painting, photos, backbone, rate=rate, seed=seed, **wishes)
     limits = {"seconds": limit or (math.inf if steps else usual_time(learner)), "count": steps or None, "resume": resume}
     if not photos:
@@ -128,7 +131,7 @@ def begin(painting: str, photos: list[Path], backbone: str, *, rate: float, seed
     return learning.Learner(image, photos, net=net, settings=settings, **wishes)
 
 
-def usual_time(training: Training[Any]) -> float:
+def usual_time(training: Loop[Any, Any]) -> float:
     """Seconds to learn for where nothing is said."""
     return CPU_TIME if training.accelerator.device.type == "cpu" else GPU_TIME
 
@@ -177,7 +180,7 @@ def _check_preview(preview: str, force: bool, read: str) -> None:
 
 
 def follow(
-    training: Training[Any],
+    training: Loop[Any, Any],
     out: Path,
     state: Path,
     limits: Mapping[str, Any],
@@ -191,12 +194,13 @@ def follow(
 
     The start-up counts as time too. `told`: say what each validation found.
     """
+    previews = report.Previews(preview, seconds=0.0)
     spent = 0.0 if limits["resume"] else time.monotonic() - report.BEGUN
     limits = {**limits, "seconds": max(1.0, limits["seconds"] - spent)}
     with report.deferred("" if quiet else STOPPING) as stop, closing(training.steps(out, state, **limits)) as steps:
         for step in report.progress(steps, quiet=quiet, label=label):
             if step.preview is not None:
-                preview = preview and _preview(step.preview, preview)
+                previews.show(lambda file, image=step.preview: watch.picture(image, file, "preview"))  # type: ignore[misc]
                 if told:
                     report.say(f"step {step.index}: best so far {training.state.best:.4f}", quiet=quiet)
             if training.agreed(float(stop.wanted)):
@@ -204,20 +208,7 @@ def follow(
     return True
 
 
-def _preview(image: Image, file: str) -> str:
-    """Write a preview; "" once that fails, for the work is worth more than its preview."""
-    import impasto
-    from impasto.pixels import io
-
-    try:
-        io.save(io.load(image), file, recipe={"version": impasto.__version__, "verb": "preview"}, force=True)
-        return file
-    except ImpastoError as error:
-        report.say(f"impasto: no more previews: {report.one_line(error)}")
-        return ""
-
-
-def facts(training: Training[Any], finished: bool) -> dict[str, Any]:
+def facts(training: Loop[Any, Any], finished: bool) -> dict[str, Any]:
     """What JSON tells of a run."""
     state = training.state
     loss = round(state.best, 5) if math.isfinite(state.best) else None

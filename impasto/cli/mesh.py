@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from impasto.cli import batch, mesh_files, options, report, words
+from impasto.cli import batch, mesh_files, options, renders, report, staging
 from impasto.cli.mesh_files import FRAMES, Wanted
 from impasto.cli.shelf import Shelf
 from impasto.errors import ImpastoError, UsageError
@@ -28,15 +28,35 @@ ModelFile = Annotated[str, typer.Argument(help="The model: .glb, .gltf, .obj, .p
 Styles = Annotated[
     list[str],
     options.option(
-        "A picture to paint like, a filter's name or file; repeat to mix. PLACE is a material or an object of the model, "
-        "for several styles: roof=a.jpg.",
+        "A picture to paint like, a filter's name or file; repeat to mix. PLACE is a material or an object of the model, or a "
+        "mask's name, for several styles: roof=a.jpg.",
         "--style",
         "-s",
         metavar="[PLACE=]SOURCE[:WEIGHT]",
         default=False,
     ),
 ]
-Output = Annotated[str, options.option("The painted model: .glb, .gltf or .obj.", "--output", "-o", panel=options.OUTPUT)]
+Masks = Annotated[
+    list[str],
+    options.option(
+        "Where on the model, a picture over its texture: white is there. keep: leave it as it is; strength: how much of the "
+        "paint; another name is the place of a --style.",
+        "--mask",
+        panel=options.REGIONS,
+        metavar="NAME=FILE",
+        default=False,
+    ),
+]
+Output = Annotated[
+    str,
+    options.option("The painted model: .glb, .gltf or .obj.", "--output", "-o", panel=options.OUTPUT, default=False),
+]
+RenderStyle = Annotated[
+    bool,
+    options.option(
+        "Paint stills and turntable as pictures, strokes across outlines, instead of the model.", "--render-style", panel=SHOWING
+    ),
+]
 Turntable = Annotated[
     str,
     options.option(
@@ -78,13 +98,20 @@ def mesh(
     *,
     chosen: dict[str, Any],
     style: Styles = [],  # noqa: B006  # Typer's way; nobody changes it
+    mask: Masks = [],  # noqa: B006
     turntable: Turntable = "",
     frames: Frames = FRAMES,
     still: Stills = [],  # noqa: B006
     sheet: Sheet = "",
+    viewer: staging.Viewer = "",
+    path: staging.Keys = "",
+    site: staging.Site = "",
+    camera: staging.From = "",
+    sun: staging.Sun = "",
     unlit: Unlit = False,
+    render_style: RenderStyle = False,
     up: Up = "auto",
-    output: Output,
+    output: Output = "",
     force: options.Force = False,
     resume: options.Resume = False,
     preview: options.Preview = "",
@@ -103,9 +130,16 @@ def mesh(
         raise UsageError("no style: give --style FILE")
     if not 1 <= frames <= 10_000:
         raise UsageError(f"--frames {frames}: between 1 and 10000 are possible")
-    found = tuple(words.parse_style(text) for text in style)
-    views = named(still)
-    wanted = Wanted(model, output, found, turntable, frames, views, sheet, unlit, up, preview, force, resume, as_json, quiet)
+    if not (output or render_style):
+        raise UsageError("no output: give -o FILE, or paint pictures of the model with --render-style")
+    found = tuple(mesh_files.parse_style(text) for text in style)
+    views, masks = named(still), mesh_files.parse_masks(mask)
+    wanted = Wanted(
+        model, output, found, turntable, frames, views, sheet, unlit, up, preview, force, resume, as_json, quiet, masks,
+        render_style, staging.staging(output or model, viewer, path, site, camera, sun),
+    )  # fmt: skip
+    if render_style:
+        return renders.make(wanted, Settings(**chosen), chosen)
     if resume and Path(output).exists() and not wanted.unfinished:
         report.result(output, {"model": model, "finished": True}, as_json=as_json)
         return report.DONE
@@ -120,7 +154,7 @@ def named(stills: Sequence[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for text in stills:
-        name, _, file = text.partition("=")
+        name, _, file = text.rpartition("=")  # a view in words has others before
         if not name or not file:
             raise UsageError(f"--still {text!r} is not VIEW=FILE, like front=front.png")
         if name in found:
@@ -143,11 +177,16 @@ def prepare(wanted: Wanted, settings: Settings) -> Painting:
     names: dict[str, Any] = {"content": {"source": wanted.model}}
     if any(word.place for word in wanted.styles):
         names["places"] = [word.place for word in wanted.styles]
-    shown = (wanted.frames if wanted.turntable else 0) + len(wanted.stills) + (8 if wanted.sheet else 0)
+    shown = sum(count for _, count in wanted.films) + len(wanted.stills) + (8 if wanted.sheet else 0)
     spared = shown * SHOWN * int(settings.size) ** 2 if settings.size.isdigit() else 0.0
     deadline = report.BEGUN + settings.time - spared if settings.time else math.inf
     places = [word.place for word in wanted.styles]
-    return Painting(model, styles, settings, places=places, bind=still.bind, deadline=deadline, names=names)
+    if wanted.up != "auto":
+        names["up"] = wanted.up
+    masks = {name: shelf.mask(file) for name, file in wanted.masks.items()}
+    if masks:
+        names["masks"] = {name: shelf.open(file)[1] for name, file in wanted.masks.items()}
+    return Painting(model, styles, settings, places=places, masks=masks, bind=still.bind, deadline=deadline, names=names)
 
 
 def _make(wanted: Wanted, settings: Settings) -> int:
@@ -207,33 +246,24 @@ def _keep_state(work: Painting, wanted: Wanted) -> None:
 
 def _work(work: Painting, wanted: Wanted, stop: report.Stop) -> bool:
     """Take the steps, with a bar and previews; whether they were all made."""
-    preview, written, cost = wanted.preview, time.monotonic(), 0.0
+    previews = report.Previews(wanted.preview)
     for step in report.progress(work.steps(), quiet=wanted.quiet):
         if stop.wanted:
             return False
-        begun = time.monotonic()
-        if preview and begun - written > max(batch.PREVIEW_SECONDS, batch.PREVIEW_SHARE * cost):
-            preview = _preview(work, preview, step.index / max(1, step.total))
-            written = time.monotonic()
-            cost = written - begun
+        share = step.index / max(1, step.total)
+        previews.show(lambda file, share=share: _preview(work, file, share))  # type: ignore[misc]
     return True
 
 
-def _preview(work: Painting, file: str, share: float) -> str:
-    """Write the model so far, turned on by the share of the work done; "" once that fails."""
+def _preview(work: Painting, file: str, share: float) -> None:
+    """Write the model so far, turned on by the share of the work done."""
     from impasto.mesh import cameras
     from impasto.mesh.turntable import Show
     from impasto.pixels import io
 
-    try:
-        painted = work.result()
-        camera = cameras.orbit(work.stage.center, work.stage.frame, 35 + 360 * share, 18)
-        picture = Show(work.stage, painted.maps).still(camera, work.size, work.size)
-        io.save(picture, file, recipe=painted.recipe, force=True)
-        return file
-    except ImpastoError as error:
-        report.say(f"impasto: no more previews: {report.one_line(error)}")
-        return ""
+    painted = work.result()
+    camera = cameras.orbit(work.stage.center, work.stage.frame, 35 + 360 * share, 18)
+    io.save(Show(work.stage, painted.maps).still(camera, work.size, work.size), file, recipe=painted.recipe, force=True)
 
 
 def _show(work: Painting, painted: Painted, wanted: Wanted, force: bool, stop: report.Stop) -> Iterator[Path]:
@@ -253,12 +283,21 @@ def _show(work: Painting, painted: Painted, wanted: Wanted, force: bool, stop: r
     if wanted.sheet:
         _heed(stop)
         yield _sheet(work, show, wanted, painted, force)
-    if wanted.turntable:
+    shown = wanted.staging
+    if shown.viewer:
         _heed(stop)
-        frames = turntable.write(show, wanted.turntable, shape, wanted.frames, recipe=painted.recipe, force=force)
-        for _ in report.progress(frames, quiet=wanted.quiet, label="turntable"):
+        yield staging.page(shown, work.stage, painted, unlit=wanted.unlit, force=force)
+    if shown.site:
+        _heed(stop)
+        yield staging.composed(shown, work.stage, painted, force=force, quiet=wanted.quiet)
+    cameras = shown.cameras(work.model, wanted.frames) if shown.path else []
+    for label, file, way in (("turntable", wanted.turntable, wanted.frames), ("path", shown.film, cameras)):
+        if file:
             _heed(stop)
-        yield Path(wanted.turntable)
+            frames = turntable.write(show, file, shape, way, recipe=painted.recipe, force=force)
+            for _ in report.progress(frames, quiet=wanted.quiet, label=label):
+                _heed(stop)
+            yield Path(file)
 
 
 def _heed(stop: report.Stop) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impasto.cli import batch
+from impasto.cli import batch, places, words
+from impasto.cli.staging import Staging
 from impasto.cli.words import StyleWord
 from impasto.errors import ImpastoError, OutputExists, UsageError
 
@@ -38,6 +39,9 @@ class Wanted:
     resume: bool = False
     as_json: bool = False
     quiet: bool = False
+    masks: Mapping[str, str] = field(default_factory=dict)
+    render_style: bool = False
+    staging: Staging = field(default_factory=Staging)
 
     @property
     def state(self) -> Path:
@@ -47,17 +51,49 @@ class Wanted:
     @property
     def unfinished(self) -> bool:
         """Whether work on it was interrupted."""
-        return self.state.exists()
+        return not self.render_style and self.state.exists()
 
     @property
     def again(self) -> bool:
         """Whether the model may replace what is there."""
-        return self.force or self.unfinished
+        return self.force or self.unfinished or (self.render_style and self.resume)
 
     @property
     def shown(self) -> list[str]:
         """Pictures and clip that show the model."""
-        return [file for file in (*self.stills.values(), self.sheet, self.preview, self.turntable) if file]
+        named = (*self.stills.values(), self.sheet, self.preview, self.turntable, *self.staging.written)
+        return [file for file in named if file]
+
+    @property
+    def films(self) -> list[tuple[str, int]]:
+        """Clips and sequences, and how many frames they have."""
+        path = [(self.staging.film, self.staging.count(self.frames))] if self.staging.path else []
+        return [*([(self.turntable, self.frames)] if self.turntable else []), *path]
+
+
+def parse_style(text: str) -> StyleWord:
+    """A style as everywhere, only that a place may be called whatever a material is: "wall*=a.jpg", "Roof tiles=b.jpg:0.5".
+
+    Raises:
+        UsageError: no source.
+    """
+    found = words.parse_style(text)
+    place, _, rest = text.partition("=")
+    if found.place or not place or not rest or Path(found.source).exists():
+        return found
+    return words.parse_style(rest)._replace(place=place)
+
+
+def parse_masks(texts: Sequence[str]) -> dict[str, str]:
+    """Read "roof=roof.png".
+
+    Raises:
+        UsageError: not NAME=FILE, a name twice, or a mask of colors, which models do not know.
+    """
+    found = places.parse(texts, "", [], "", "").masks
+    if "color" in found:
+        raise UsageError("--mask color is for pictures: of a model colors are preserved everywhere or nowhere")
+    return dict(found)
 
 
 def check(wanted: Wanted) -> None:
@@ -68,27 +104,32 @@ def check(wanted: Wanted) -> None:
     """
     import numpy as np
 
-    from impasto.mesh import cameras, export
+    from impasto.mesh import cameras, export, viewpoint
     from impasto.pixels import io
 
-    export.check(wanted.output, wanted.again)
+    if not wanted.render_style:
+        export.check(wanted.output, wanted.again)
     if STDOUT in wanted.shown:
         raise UsageError("what shows a model cannot go to stdout: give file names")
     for name, file in wanted.stills.items():
-        cameras.named(name, np.zeros(3), 1.0)
+        if viewpoint.is_words(name):
+            viewpoint.words(name)
+        else:
+            cameras.named(name, np.zeros(3), 1.0)
         io.check_output(file, wanted.again)
     if wanted.sheet:
         io.check_output(wanted.sheet, wanted.again)
     if wanted.preview:
         io.check_output(wanted.preview, True)
-    for file in filter(None, [*wanted.stills.values(), wanted.sheet, wanted.preview]):
+    wanted.staging.check(wanted.again)
+    for file in filter(None, [*wanted.stills.values(), wanted.sheet, wanted.preview, wanted.staging.still]):
         batch.check_ours(file, wanted.force)
     frames = list(_frames(wanted))
     if wanted.unfinished and not (wanted.resume or wanted.force):
         raise OutputExists(f"{wanted.output} is unfinished: --resume goes on with it, --force begins again")
-    if wanted.resume and not wanted.unfinished:
+    if wanted.resume and not wanted.unfinished and not wanted.render_style:
         raise UsageError(f"there is nothing to go on with: neither {wanted.output} nor {wanted.state}; leave --resume out")
-    _check_names(wanted, [wanted.output, *wanted.shown, *frames], [])
+    check_names(wanted, [*filter(None, [wanted.output]), *wanted.shown, *frames], [])
 
 
 def check_all(wanted: Wanted, work: Painting) -> None:
@@ -100,38 +141,46 @@ def check_all(wanted: Wanted, work: Painting) -> None:
     from impasto.mesh import export
 
     files = export.names(work.model, work.atlas, wanted.output)
-    _check_names(wanted, [*map(os.fspath, files), *wanted.shown, *_frames(wanted)], work.model.files)
+    check_names(wanted, [*map(os.fspath, files), *wanted.shown, *_frames(wanted)], work.model.files)
     export.check_free(files, wanted.again)
 
 
-def _check_names(wanted: Wanted, written: list[str], named: Iterable[Path]) -> None:
-    """Nothing is written twice, nor where something is read: model, what it names, styles."""
+def check_names(wanted: Wanted, written: list[str], named: Iterable[Path]) -> None:
+    """Nothing is written twice, nor where something is read: model, what it names, styles, masks.
+
+    Raises:
+        UsageError: something is.
+    """
     places = [os.path.realpath(file) for file in written]
     if len(set(places)) < len(places):
         raise UsageError("two results would be written to one file: give them different names")
-    batch.check_apart([wanted.model, *map(os.fspath, named), *(word.source for word in wanted.styles)], written)
+    sources = [*(word.source for word in wanted.styles), *wanted.masks.values(), *wanted.staging.read]
+    batch.check_apart([wanted.model, *map(os.fspath, named), *sources], written)
 
 
 def _frames(wanted: Wanted) -> Iterator[str]:
-    """Files of the turntable's frames; none of a clip.
+    """Files of the frames of turntable and path; none of clips.
 
     Raises:
-        ImpastoError: they, or the clip, cannot be written.
+        ImpastoError: they, or a clip, cannot be written.
     """
-    if not wanted.turntable:
-        return
+    for file, count in wanted.films:
+        yield from _frames_of(file, count, wanted)
+
+
+def _frames_of(file: str, count: int, wanted: Wanted) -> Iterator[str]:
     from impasto.video.io import open_sink
     from impasto.video.sequence import SequenceSink
 
-    sink = open_sink(wanted.turntable, force=wanted.again)
+    sink = open_sink(file, force=wanted.again)
     if not isinstance(sink, SequenceSink):
         if not wanted.force:
-            _check_clip(wanted.turntable)
+            _check_clip(file)
         return
-    for number in range(wanted.frames):
+    for number in range(count):
         path = sink.pattern.path(number)
         if path.exists() and not wanted.again:
-            raise OutputExists(f"frames of {wanted.turntable} exist already, {path.name} for one: --force replaces them")
+            raise OutputExists(f"frames of {file} exist already, {path.name} for one: --force replaces them")
         batch.check_ours(os.fspath(path), wanted.force)
         yield os.fspath(path)
 

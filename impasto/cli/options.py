@@ -227,11 +227,6 @@ def takes(settings: Mapping[str, typer.models.OptionInfo]) -> Callable[[Callable
     return change
 
 
-def takes_settings(verb: Callable[..., int]) -> Callable[..., int]:
-    """Give a verb the flag of every setting: see `takes`."""
-    return takes(SETTINGS)(verb)
-
-
 def said(context: typer.Context, name: str) -> bool:
     """Whether an option was given, on the line or in --config, rather than left at its default."""
     source = context.get_parameter_source(name)

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -25,6 +25,8 @@ BEGUN = time.monotonic() - time.process_time()
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 LINE_SECONDS = 30.0
 """How often progress is told where there is no terminal to draw a bar on."""
+PREVIEW_SECONDS, PREVIEW_SHARE = 2.0, 10
+"""Previews rest for so many seconds, or for so many times what writing one takes."""
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """What asks us to stop: Ctrl-C, a batch system or a shutting-down machine, a closed terminal."""
 
@@ -134,14 +136,20 @@ def deferred(note: str) -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def progress(steps: Iterable[Step], *, quiet: bool, label: str = "") -> Iterator[Step]:
+def note(step: Step) -> str:
+    """Where the work stands, for people."""
+    height, width = step.size
+    return f"step {step.index}/{step.total}  {width} x {height} px  {clock(step.eta)} left"
+
+
+def progress(steps: Iterable[Step], *, quiet: bool, label: str = "", note: Callable[[Step], str] = note) -> Iterator[Step]:
     """Pass the steps on, and show on stderr how far they are: a bar on a terminal, elsewhere a line now and then."""
     if quiet:
         return iter(steps)
-    return _bar(steps, label) if sys.stderr.isatty() else _lines(steps, label)
+    return _bar(steps, label, note) if sys.stderr.isatty() else _lines(steps, label, note)
 
 
-def _lines(steps: Iterable[Step], label: str) -> Iterator[Step]:
+def _lines(steps: Iterable[Step], label: str, note: Callable[[Step], str]) -> Iterator[Step]:
     told = time.monotonic()
     for step in steps:
         if time.monotonic() - told > LINE_SECONDS:
@@ -150,7 +158,7 @@ def _lines(steps: Iterable[Step], label: str) -> Iterator[Step]:
         yield step
 
 
-def _bar(steps: Iterable[Step], label: str) -> Iterator[Step]:
+def _bar(steps: Iterable[Step], label: str, note: Callable[[Step], str]) -> Iterator[Step]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
@@ -162,10 +170,29 @@ def _bar(steps: Iterable[Step], label: str) -> Iterator[Step]:
             yield step
 
 
-def note(step: Step) -> str:
-    """Where the work stands, for people."""
-    height, width = step.size
-    return f"step {step.index}/{step.total}  {width} x {height} px  {clock(step.eta)} left"
+class Previews:
+    """A preview file that is rewritten while work goes on, in a tenth of the time at most; once that fails, no more.
+
+    The work is worth more than its preview.
+    """
+
+    def __init__(self, file: str, seconds: float | None = None) -> None:
+        """`file`: "" for none. `seconds`: between two previews, at least; default PREVIEW_SECONDS."""
+        self.file, self.seconds = file, PREVIEW_SECONDS if seconds is None else seconds
+        self.due = time.monotonic() + self.seconds
+
+    def show(self, write: Callable[[str], object]) -> None:
+        """Let the preview be written, where it is time to."""
+        begun = time.monotonic()
+        if not self.file or begun < self.due:
+            return
+        try:
+            write(self.file)
+        except ImpastoError as error:
+            say(f"impasto: no more previews: {one_line(error)}")
+            self.file = ""
+        done = time.monotonic()
+        self.due = done + max(self.seconds, PREVIEW_SHARE * (done - begun))
 
 
 def clock(seconds: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import impasto
-from impasto.cli import doodle, footage, options, presets, texture, words
+from impasto.cli import doodle, footage, mesh, options, presets, texture, words
 from impasto.cli.words import StyleWord
 from impasto.errors import PictureError
 from impasto.paint.settings import Settings
@@ -57,6 +57,8 @@ def _again(recipe: Recipe, file: str) -> Path:
     stem = Path(file).stem
     if recipe["verb"] == "video" and (match := FRAME.fullmatch(Path(file).name)):
         return Path(file).with_name(f"{match[1].rstrip('._-')}-again.{'#' * len(match[2])}{match[3]}".lstrip("-"))
+    if recipe["verb"] == "mesh" and Path(file).suffix.lower() not in presets.MODELS:
+        return Path(file).with_name(f"{stem}-again.glb")  # what shows a model was made of it
     if recipe.get("map") and recipe["verb"] == "texture":
         stem = stem.removesuffix("-" + texture.short(named(recipe["map"], file), named(recipe["exemplars"][0], file)))
     return Path(file).with_stem(f"{stem}-again")
@@ -109,7 +111,22 @@ def _video(recipe: Recipe, file: str) -> Line:
     return chosen, [named(recipe.get("content"), file)]
 
 
-COMMANDS: dict[str, Callable[[Recipe, str], Line]] = {"image": _image, "texture": _texture, "doodle": _doodle, "video": _video}
+def _mesh(recipe: Recipe, file: str) -> Line:
+    if recipe.get("render_style"):
+        raise PictureError(f"{file} is a picture of a model (--render-style): only commands that paint models are told again")
+    chosen = [*_styles(recipe, file), *regions(recipe, file)]
+    if recipe.get("up"):
+        chosen += ["--up", str(recipe["up"])]
+    return [*chosen, *_settings(recipe, file, mesh.SETTINGS)], [named(recipe.get("content"), file)]
+
+
+COMMANDS: dict[str, Callable[[Recipe, str], Line]] = {
+    "image": _image,
+    "texture": _texture,
+    "doodle": _doodle,
+    "video": _video,
+    "mesh": _mesh,
+}
 """How the command of each verb is told from its recipe."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from impasto.cli.jobs import STDIN
@@ -23,6 +24,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[Picture, dict[str, str]]] = {}
+        self._filters: dict[str, Style] = {}
 
     def open(self, source: str) -> tuple[Picture, dict[str, str]]:
         """The picture, and its name and SHA-256.
@@ -54,7 +56,9 @@ class Shelf:
         from impasto.paint.pictures import Style
 
         if word.source != STDIN and filters.is_style(word.source):
-            return still.open_style(word.source, word.weight)
+            if word.source not in self._filters:
+                self._filters[word.source] = still.open_style(word.source)
+            return replace(self._filters[word.source], weight=word.weight)
         picture, names = self.open(word.source)
         return Style(picture, word.weight, names["source"], names["sha256"])
 

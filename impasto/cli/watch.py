@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from impasto.cli import batch, report
-from impasto.errors import ImpastoError
+from impasto.cli import report
 
 if TYPE_CHECKING:
     from impasto.types import Image, Step
@@ -20,61 +17,29 @@ def drive(steps: Iterator[Any], what: str, stop: report.Stop, quiet: bool, previ
     Raises:
         KeyboardInterrupt: it was asked to stop.
     """
-    written, cost = time.monotonic(), 0.0
+    previews = report.Previews(preview)
     try:
-        for step in _told(steps, what, quiet):
+        for step in report.progress(steps, quiet=quiet, label=what, note=note):
             if stop.wanted:
                 raise KeyboardInterrupt
-            now = time.monotonic()
-            if preview and step.preview is not None and now - written > max(batch.PREVIEW_SECONDS, batch.PREVIEW_SHARE * cost):
-                preview = _preview(step.preview, preview)
-                written = time.monotonic()
-                cost = written - now
+            if step.preview is not None:
+                previews.show(lambda file, image=step.preview: picture(image, file))  # type: ignore[misc]
     finally:
         close = getattr(steps, "close", None)
         if close is not None:
             close()
 
 
-def _preview(image: Image, file: str) -> str:
-    """Write a preview; "" once that fails, for the work is worth more than its preview."""
+def picture(image: Image, file: str, verb: str = "video") -> None:
+    """Write a picture that shows how far the work is.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     import impasto
     from impasto.pixels import io
 
-    try:
-        io.save(io.load(image[0].clamp(0, 1)), file, recipe={"version": impasto.__version__, "verb": "video"}, force=True)
-        return file
-    except ImpastoError as error:
-        report.say(f"impasto: no more previews: {report.one_line(error)}")
-        return ""
-
-
-def _told(steps: Iterable[Step], what: str, quiet: bool) -> Iterator[Step]:
-    """Pass the steps on, and show frames per second and the time left: a bar on a terminal, else a line now and then."""
-    if quiet:
-        yield from steps
-        return
-    if sys.stderr.isatty():
-        yield from _bar(steps, what)
-        return
-    told = time.monotonic()
-    for step in steps:
-        if time.monotonic() - told > report.LINE_SECONDS:
-            told = time.monotonic()
-            report.say(f"{what} {note(step)}")
-        yield step
-
-
-def _bar(steps: Iterable[Step], what: str) -> Iterator[Step]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[note]}", markup=False))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, note="")
-        for step in steps:
-            bar.update(task, total=step.total, completed=step.index, note=note(step))
-            yield step
+    io.save(io.load(image[0].clamp(0, 1)), file, recipe={"version": impasto.__version__, "verb": verb}, force=True)
 
 
 def note(step: Step) -> str:

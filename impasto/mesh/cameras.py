@@ -35,6 +35,8 @@ class Camera:
     eye: np.ndarray
     target: np.ndarray
     field: float = FIELD
+    roll: float = 0.0
+    """By how much it is turned clockwise around its view, degrees."""
 
     @property
     def axes(self) -> np.ndarray:
@@ -42,7 +44,9 @@ class Camera:
         forward = unit(self.target - self.eye)
         up = np.array([0.0, 1.0, 0.0]) if abs(forward[1]) < 0.999 else np.array([0.0, 0.0, -math.copysign(1.0, -forward[1])])
         right = unit(np.cross(forward, up))
-        return np.stack([right, np.cross(forward, right), forward])
+        down = np.cross(forward, right)
+        cosine, sine = math.cos(math.radians(self.roll)), math.sin(math.radians(self.roll))
+        return np.stack([cosine * right + sine * down, cosine * down - sine * right, forward])
 
     def focal(self, height: int, width: int) -> float:
         """Distance of the picture plane, px; the field is that of the shorter side."""

@@ -48,11 +48,22 @@ def check(path: str | os.PathLike[str], force: bool = False) -> None:
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"models cannot be written as {path.suffix or 'a file without a suffix'}: use {', '.join(FORMATS)}")
-    if not path.parent.is_dir():
-        raise OutputError(f"there is no folder {path.parent} to write {path.name} into: make it first")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"no permission to write into {path.parent}")
-    check_free([path, *_companions(path)], force)
+    check_place([path, *_companions(path)], force)
+
+
+def check_place(paths: Sequence[Path], force: bool = False) -> None:
+    """Check that files can be written into a folder, that of the first.
+
+    Raises:
+        OutputExists: one is there, and `force` is not set.
+        OutputError: no such folder, a folder in a file's place, or no permission.
+    """
+    folder = paths[0].parent
+    if not folder.is_dir():
+        raise OutputError(f"there is no folder {folder} to write {paths[0].name} into: make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"no permission to write into {folder}")
+    check_free(paths, force)
 
 
 def check_free(paths: Iterable[Path], force: bool = False) -> None:
@@ -114,7 +125,7 @@ def save(painted: Painted, path: str | os.PathLike[str], *, unlit: bool = False,
         contents = {path.name: writer.binary()} if path.suffix.lower() == ".glb" else _parted(writer, path.stem)
     _, *others = contents
     contents = {path.name: next(iter(contents.values())), **{name: contents[name] for name in others}}  # also out.OBJ
-    _write(path, contents, force)
+    write(path, contents, force)
     return [path.with_name(name) for name in contents]
 
 
@@ -284,8 +295,13 @@ def _parted(writer: Writer, stem: str) -> dict[str, bytes]:
     return {f"{stem}.gltf": text, **({f"{stem}.bin": body} if body else {}), **contents}
 
 
-def _write(path: Path, contents: Mapping[str, bytes], force: bool) -> None:
-    """All files beside their places first, then each into its place, the model last."""
+def write(path: Path, contents: Mapping[str, bytes], force: bool = False) -> None:
+    """Write files into the folder of `path`, by name: all beside their places first, then each into its place, the first last.
+
+    Raises:
+        OutputExists: a file is there, and `force` is not set.
+        OutputError: it cannot be written.
+    """
     partial = {path.with_name(name): path.with_name(f".impasto-{os.getpid()}-{name}") for name in contents}
     try:
         for (target, place), data in zip(partial.items(), contents.values(), strict=True):

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from impasto.mesh.atlas import Page
 from impasto.mesh.canvas import Canvas, whole
-from impasto.mesh.project import Places
-from impasto.mesh.stage import Stage
 from impasto.pixels import geometry
 from impasto.types import Image, Mask
 
@@ -29,16 +26,6 @@ def filled(image: Image, seen: Mask, source: Image) -> Image:
 def bordered(image: Image, page: Page) -> Image:
     """A map with its colors carried on where no face lies, so that none of it shows at the borders of charts."""
     return geometry.fill(image, page.covered)
-
-
-def unpainted(stage: Stage, number: int, page: Page, region: np.ndarray) -> Mask:
-    """1 where a map stays as it was: faces that no style is for, and glass."""
-    mask = torch.zeros(page.shape[0] * page.shape[1])
-    spared = (region < 0) | stage.glass
-    if spared[stage.page == number].any():
-        places = Places(stage, number, page.shape)
-        mask[places.flat[torch.from_numpy(spared[places.face])]] = 1.0
-    return mask.view(1, 1, *page.shape)
 
 
 def assembled(canvas: Canvas, bands: Sequence[Tensor]) -> list[Image]:

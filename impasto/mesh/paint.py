@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from impasto import device as devices
 from impasto.errors import PaintingError, UsageError
 from impasto.features import encoders
 from impasto.mesh import atlas as atlases
-from impasto.mesh import cameras, finish, sample, sight
+from impasto.mesh import cameras, equalize, finish, regions, sample, sight
 from impasto.mesh.atlas import Atlas
 from impasto.mesh.cameras import Camera
 from impasto.mesh.canvas import Canvas
@@ -32,7 +31,7 @@ from impasto.paint.settings import Settings
 from impasto.paint.sources import check_known
 from impasto.paint.start import Bind
 from impasto.pixels import color, geometry
-from impasto.types import Image, Step
+from impasto.types import Image, Mask, Step
 
 FINENESS = 4
 """A new map's sides over the long edge of the views that it is painted from."""
@@ -44,7 +43,7 @@ STEP = 0.4
 """The optimizer's step over that of pictures: what one view asks for others may not."""
 LIGHT = 0.3
 """How much the angle to the lamp matters while painting; the lamp is elsewhere in each step, so that it is not painted in."""
-SAVING = 4.0
+SAVING = 6.0
 """Seconds kept for finishing and writing."""
 
 
@@ -68,6 +67,7 @@ class Painting:
         settings: Settings,
         *,
         places: Sequence[str] = (),
+        masks: Mapping[str, Mask] | None = None,
         bind: Bind | None = None,
         keep: bool | None = None,
         deadline: float = math.inf,
@@ -75,11 +75,13 @@ class Painting:
     ) -> None:
         """Check everything that can be wrong before any work is done, and plan the levels.
 
-        `places`: for each style a material or an object (or a pattern, "wall*") that it is for; "" for all others. `bind`:
+        `places`: for each style a mask, a material or an object (or a pattern, "wall*") that it is for; "" for all others.
+        `masks`: by name, over the model's own texture coordinates, at any size; "keep" and "strength" are no places. `bind`:
         makes the filters that painting starts from. `keep`: see `impasto.mesh.atlas.build`.
 
         Raises:
-            UsageError: no style, a place that the model does not have, a size that is not one number, unknown names.
+            UsageError: no style, a place that the model does not have, a mask that selects nothing of it or has no style, a
+                size that is not one number, unknown names.
             UnfitPicture: a style too small for the encoder.
             MissingExtra: the extra `mesh` is not installed.
         """
@@ -99,7 +101,7 @@ class Painting:
         self.stage = Stage(model, self.atlas)
         self.sources = [page.image for page in self.atlas.pages]
         self.styles = [self._recolored(style) for style in self.styles]
-        self.regions, self.region = _regions(self.stage, list(places) or [""] * len(styles))
+        self.regions = regions.find(self.stage, list(places) or [""] * len(styles), masks)
         if deadline == math.inf and settings.time:
             deadline = time.monotonic() + settings.time
         self.deadline = deadline - SAVING
@@ -163,11 +165,11 @@ class Painting:
         count = VIEWS[self.settings.quality]
         maps = [self.canvas.fitted(each, size) for each in self.sources]
         found = Collected(self.stage, [(each.shape[-2], each.shape[-1]) for each in maps])
-        table, layout = sample.texels(maps), self.stage.layout(maps)
+        table, layout, filters = sample.texels(maps), self.stage.layout(maps), sight.brushes(self, size)
         begun = time.monotonic()
         for number, camera in enumerate(cameras.around(self.stage.center, self.stage.frame, count), 1):
             view = self.stage.look(camera, (size, size), layout, relief=LIGHT)
-            picture = sight.filtered(self, view, table)
+            picture = sight.filtered(self, view, table, layout.shapes, filters)
             found.add(camera, picture)
             left = (time.monotonic() - begun) / number * (count - number)
             yield Step(number, count, preview=picture if preview else None, eta=left, size=(size, size))
@@ -186,8 +188,7 @@ class Painting:
 
     def background(self) -> Tensor:
         """The styles' mean color, which pulls least at silhouettes."""
-        images = [style.picture.image for style in self.styles if style.picture is not None]
-        return torch.stack([image.mean((0, 2, 3)) for image in images]).mean(0) if images else torch.full((3,), 0.5)
+        return sight.ground(self.styles)
 
     def objective_at(self, level: Level) -> optimize.Objective:
         """The objective at a level."""
@@ -223,15 +224,16 @@ class Painting:
         """
         if self.settings.strength == 0 or (not self.state.made and self._first is None):
             return Painted(self.model, self.atlas, self.sources, self.recipe())
-        maps = []
+        maps, spared = [], []
         for number, (image, page) in enumerate(zip(self._iterate(), self.atlas.pages, strict=True)):
             if not torch.isfinite(image).all():
                 raise PaintingError("a texture map holds values that are not numbers: try --precision fp32, or lower weights")
             if self.settings.preserve_color != "off":
                 image = color.preserve_color(image, page.image, self.settings.preserve_color)
-            kept = finish.unpainted(self.stage, number, page, self.region)
-            maps.append(finish.bordered(torch.where(kept > 0, page.image, image), page))
-        return Painted(self.model, self.atlas, maps, self.recipe())
+            kept = self.regions.unpainted(self.stage, number, page.shape)
+            maps.append(finish.bordered(torch.lerp(image, page.image, kept), page))
+            spared.append(kept)
+        return Painted(self.model, self.atlas, equalize.equalized(self.stage, maps, spared, self.regions.face), self.recipe())
 
     def recipe(self) -> dict[str, Any]:
         """What the model was made from, and how."""
@@ -246,7 +248,8 @@ class Painting:
         return {
             "model": [digest_of(image) for image in self.sources] + [self.model.count],
             "styles": [[s.weight, s.sha256 if s.picture is None else digest(s.picture)] for s in self.styles],
-            "places": self.region[:: max(1, len(self.region) // 4096)].tolist(),
+            "places": self.regions.face[:: max(1, len(self.regions.face) // 4096)].tolist(),
+            "masks": [[*self.regions.masks], [digest_of(plane) for plane in self.regions.planes]],
             "settings": replace(self.settings, time=0.0).as_dict(),
         }
 
@@ -279,37 +282,6 @@ def _size(settings: Settings) -> int:
     if not isinstance(size, int):
         raise UsageError(f"--size {settings.size}: of models it is the long edge of views, one number of px")
     return size
-
-
-def _regions(stage: Stage, places: Sequence[str]) -> tuple[list[tuple[str, list[int]]], np.ndarray]:
-    """(place, its styles) for each place, and of each face which of them it is of; -1 for faces that no style is for.
-
-    Raises:
-        UsageError: a place that neither a material nor an object has.
-    """
-    model, order = stage.model, [each.surface for each in stage.model.instances]
-    materials = [model.materials[model.surfaces[index].material].name for index in order]
-    names = [{materials[k], each.name, model.surfaces[each.surface].name} - {""} for k, each in enumerate(model.instances)]
-    found = [(place, [k for k, each in enumerate(places) if each == place]) for place in dict.fromkeys(places)]
-    chosen = np.full(len(order), -1)
-    for number, (place, _) in enumerate(found):
-        fits = [any(_fits(name, place) for name in several) for several in names]
-        if place and not any(fits):
-            there = ", ".join(sorted(set().union(*names))[:12]) or "nothing with a name"
-            raise UsageError(f"a style is for {place!r}, and the model has no material or object of that name; it has {there}")
-        for position, fit in enumerate(fits):
-            if fit if place else chosen[position] < 0 and not _claimed(names[position], found):
-                chosen[position] = number
-    return found, chosen[stage.triangles.instance]
-
-
-def _claimed(names: set[str], found: Sequence[tuple[str, list[int]]]) -> bool:
-    return any(place and _fits(name, place) for place, _ in found for name in names)
-
-
-def _fits(name: str, place: str) -> bool:
-    """Whether a name is the place, or fits its pattern; letters large or small."""
-    return fnmatch.fnmatchcase(name.lower(), place.lower())
 
 
 __all__ = ["Camera", "Painted", "Painting"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,10 @@ from impasto.mesh.stage import View
 from impasto.paint import objective
 from impasto.paint.objective import Objective, Source
 from impasto.paint.optimize import Level
+from impasto.paint.pictures import Style
 from impasto.paint.sources import Sources
 from impasto.pixels import geometry
-from impasto.types import Image
+from impasto.types import Image, Stylizer
 
 if TYPE_CHECKING:
     from impasto.mesh.paint import Painting
@@ -35,7 +37,7 @@ class Sight:
     def __init__(self, work: Painting, level: Level) -> None:
         self.work, self.level = work, level
         maps = [work.canvas.fitted(each, level.size) for each in work.sources]
-        self._table = sample.texels(maps)
+        self._table, self._shapes = sample.texels(maps), [(each.shape[-2], each.shape[-1]) for each in maps]
         self._sources: dict[int, Sources] = {}
         weight = work.settings.content_weight * CONTENT
         self._settings = replace(work.settings, content_weight=weight)
@@ -57,9 +59,9 @@ class Sight:
         terms = objective.smoothness_terms(chosen)
         terms += objective.content_terms(before, work.encoder, chosen)
         terms += objective.anchor_terms(before, work.encoder, chosen, 1 - strength)
-        for number, (name, styles) in enumerate(work.regions):
-            own = torch.from_numpy(work.region[view.face] == number).float()
-            mask = view.mask(own).to(work.device)
+        own = work.regions.shares(view, self._shapes)
+        for share, (name, styles) in zip(own, work.regions.styles, strict=True):
+            mask = view.mask(share).to(work.device)
             area = float(mask.mean())
             if area > LEAST:
                 found = [self._source(index, self._look(view)) for index in styles]
@@ -82,24 +84,38 @@ class Sight:
         return self._known[index, size]
 
 
+def ground(styles: Sequence[Style]) -> Tensor:
+    """What stands behind the model: the styles' mean color. A filter goes by the colors of all it sees, white paper too."""
+    images = [style.picture.image for style in styles if style.picture is not None]
+    return torch.stack([image.mean((0, 2, 3)) for image in images]).mean(0) if images else torch.full((3,), 0.5)
+
+
+def brushes(work: Painting, size: int) -> list[Stylizer | None]:
+    """The filter of each region's styles, for views of a long edge of `size` px; None where a style is too small for one."""
+    found: list[Stylizer | None] = []
+    for _, styles in work.regions.styles:
+        try:
+            own = [work.styles[index] for index in styles]
+            found.append(work.bind(own, round(size * work.settings.style_scale)) if work.bind else None)
+        except UnfitPicture:
+            found.append(None)
+    return found
+
+
 @torch.no_grad()
-def filtered(work: Painting, view: View, table: Tensor) -> Image:
-    """A view of the unpainted model, painted by the filter of each region's styles; its light divided out again."""
+def filtered(
+    work: Painting, view: View, table: Tensor, shapes: Sequence[tuple[int, int]], filters: Sequence[Stylizer | None]
+) -> Image:
+    """A view of the unpainted model, painted by the filter of each region. `table`: its maps, of these `shapes`."""
     shown = view.picture(table, work.background())
     # a filter goes by the statistics of all it sees: what is not the model is given the model's colors
     content = geometry.fill(shown, (view.mask() > 0.99).float())
     whole = torch.zeros_like(shown)
     rest = torch.ones_like(shown[:, :1])
-    scale = max(view.shape) * work.settings.style_scale
-    for number, (_, styles) in enumerate(work.regions):
-        mask = view.mask(torch.from_numpy(work.region[view.face] == number).float())
-        if not mask.any() or work.bind is None:
-            continue
-        # silhouettes belong to a region in full: what is read there must not fade to what is unpainted
-        mask = torch.minimum((mask > 0).float(), rest)
-        try:
-            image = work.bind([work.styles[index] for index in styles], round(scale))(content, strength=work.settings.strength)
-        except UnfitPicture:
-            image = shown
-        whole, rest = whole + mask * image, rest - mask
+    # silhouettes belong to a region in full: what is read there must not fade to what is unpainted
+    covered = view.mask().clamp(min=1e-6)
+    for share, paint in zip(work.regions.shares(view, shapes), filters, strict=True):
+        mask = view.mask(share) / covered
+        if paint is not None and mask.any():
+            whole, rest = whole + mask * paint(content, strength=work.settings.strength), rest - mask
     return (whole + rest * shown).clamp(0, 1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto.mesh import cameras, sample
+from impasto.mesh import cameras, sample, viewpoint
 from impasto.mesh.atlas import Atlas
 from impasto.mesh.cameras import Camera
 from impasto.mesh.model import BLEND, MASK, Model, cross, flatten
@@ -80,6 +80,16 @@ class Stage:
     def layout(self, maps: Sequence[Image]) -> Layout:
         """Where the texels of these maps lie."""
         return Layout(tuple((page.shape[-2], page.shape[-1]) for page in maps))
+
+    def camera(self, name: str) -> Camera:
+        """A view by its name, by AZIMUTH,ELEVATION, or in words, "eye=1,2,3 target=0,0,0".
+
+        Raises:
+            UsageError: no such view.
+        """
+        if viewpoint.is_words(name):
+            return viewpoint.words(name).camera(self.model)
+        return cameras.named(name, self.center, self.frame)
 
     def see(self, camera: Camera, height: int, width: int) -> Seen:
         """Which face is seen where, glass looked through."""

@@ -49,8 +49,8 @@ class Show:
         return Picture(on_paper(picture))
 
     def view(self, name: str, height: int, width: int) -> Picture:
-        """A named view on paper; see `impasto.mesh.cameras.named`."""
-        return self.still(cameras.named(name, self.stage.center, self.stage.frame), height, width)
+        """A named view on paper; see `Stage.camera`."""
+        return self.still(self.stage.camera(name), height, width)
 
 
 def on_paper(picture: Picture) -> Image:
@@ -64,13 +64,15 @@ def write(
     show: Show,
     path: str | os.PathLike[str],
     shape: tuple[int, int],
-    frames: int,
+    frames: int | Sequence[Camera],
     *,
     recipe: Mapping[str, Any] | None = None,
     force: bool = False,
     resume: bool = False,
 ) -> Iterator[Step]:
     """Write a turntable to a clip, or to an image sequence (`turn.####.png`, which keeps the outline as opacity).
+
+    `frames`: how many once around, or the cameras of a path instead.
 
     Raises:
         ImpastoError: it cannot be written; see `impasto.video.io.open_sink`.
@@ -82,13 +84,14 @@ def write(
     path = Path(path)
     sequence = any(mark in path.name for mark in ("#", "%0")) or not path.suffix
     height, width = shape
+    shown = cameras.turntable(show.stage.center, show.stage.frame, frames) if isinstance(frames, int) else frames
     with ExitStack() as stack:
         sink = stack.enter_context(video.open_sink(path, recipe=recipe, force=force, resume=resume))
-        for number, camera in enumerate(cameras.turntable(show.stage.center, show.stage.frame, frames)):
+        for number, camera in enumerate(shown):
             if number not in sink.finished:
                 picture = show.picture(camera, height, width) if sequence else show.still(camera, height, width)
                 sink.write(Frame(number, picture, number, Fraction(1, RATE), 1))
-            yield Step(number + 1, frames, size=shape)
+            yield Step(number + 1, len(shown), size=shape)
 
 
 def stills(

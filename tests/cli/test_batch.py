@@ -307,7 +307,7 @@ def test_a_picture_never_goes_to_a_terminal_nor_comes_from_one(place, engine, im
 
 
 def test_previews(place, engine, impasto, monkeypatch):
-    monkeypatch.setattr(batch, "PREVIEW_SECONDS", 0)
+    monkeypatch.setattr(report, "PREVIEW_SECONDS", 0)
     seen = []
     engine.at_step = lambda _painting, _index: seen.append(Path("p.png").exists())
     assert impasto(*LINE, "-o", "o.png", "--preview", "p.png").code == 0
@@ -316,7 +316,7 @@ def test_previews(place, engine, impasto, monkeypatch):
 
 
 def test_a_preview_that_fails_does_not_cost_the_picture(place, engine, impasto, monkeypatch):
-    monkeypatch.setattr(batch, "PREVIEW_SECONDS", 0)
+    monkeypatch.setattr(report, "PREVIEW_SECONDS", 0)
     (place / "sub").mkdir()
     engine.at_step = lambda _painting, index: index == 1 and (place / "sub").rmdir()
     ran = impasto(*LINE, "-o", "o.png", "--preview", "sub/p.png")

@@ -214,7 +214,7 @@ def test_a_picture_is_saved_even_where_its_state_cannot_be(doodle, place, monkey
 
 
 def test_a_preview_is_written(doodle, place, monkeypatch):
-    monkeypatch.setattr("impasto.cli.batch.PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr("impasto.cli.report.PREVIEW_SECONDS", 0.0)
     assert doodle("mine.png", "--preview", "now.png").code == 0
     assert io.load("now.png").size == (24, 32)
 

@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as PILImage
 
 pytest.importorskip("numba")
 pytest.importorskip("xatlas")
 
-from impasto.cli import report
+from impasto.cli import mesh_files, report
 from impasto.mesh import load as loader
 from impasto.mesh.gltf import read
 
@@ -258,3 +259,103 @@ def test_going_on_replaces_no_picture_of_the_users(box, tmp_path, monkeypatch, d
         ran = box("--quiet", "--resume", option, name.replace("t.0.", "t.#."))
         assert ran.code == report.FAILED
         assert "was not made by impasto" in ran.err
+
+
+SQUARE = """mtllib m.mtl
+v -1 -1 0
+v 1 -1 0
+v 1 1 0
+v -1 1 0
+vt 0 0
+vt 1 0
+vt 1 1
+vt 0 1
+usemtl wall
+f 1/1 2/2 3/3 4/4
+"""
+
+
+def test_masks_are_places_of_styles(impasto, tmp_path, monkeypatch, drawing, narrow):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.obj").write_text(SQUARE)
+    (tmp_path / "m.mtl").write_text("newmtl wall\nmap_Kd t.png\n")
+    drawing(tmp_path / "t.png", seed=2, size=(64, 64))
+    drawing(tmp_path / "a.png", seed=1, size=(64, 64))
+    half = PILImage.new("L", (64, 64))
+    half.paste(255, (0, 0, 64, 32))
+    half.save("half.png")
+    line = ("mesh", "m.obj", "--style", "upper=a.png", "--mask", "upper=half.png", "--encoder", narrow, "--size", 32)
+    line += ("--steps", "32:2", "--init", "content", "--quiet", "-o")
+    ran = impasto(*line, "out.glb")
+    assert ran.code == report.DONE, ran.err
+    before, after = (loader.load(name).pictures[0].image for name in ("m.obj", "out.glb"))
+    moved = (torch.nn.functional.interpolate(before, after.shape[-2:], mode="bilinear") - after).abs().mean((0, 1))
+    height = len(moved)
+    assert float(moved[: height * 3 // 8].mean()) > 5 * float(moved[height * 5 // 8 :].mean())
+    told = json.loads(impasto("inspect", "out.glb", "--json").out)
+    assert (told["places"], told["masks"]["upper"]["source"]) == (["upper"], "half.png")
+    ran = impasto(*line, "half.png.glb", "--sheet", "half.png", "--force")
+    assert (ran.code, "half.png is both read and written" in ran.err) == (report.USAGE, True)
+
+
+def test_pictures_of_a_model_are_painted(impasto, tmp_path, monkeypatch, drawing, narrow):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "box.obj").write_text(OBJ)
+    drawing(tmp_path / "a.png", seed=1, size=(64, 64))
+    quick = ("--encoder", narrow, "--size", 32, "--steps", "32:2", "--init", "content", "--quiet")
+    line = ("mesh", "box.obj", "--style", "roof=a.png", "--style", "a.png", "--render-style", *quick)
+    line += ("--still", "front=f.png", "--turntable", "t.##.png", "--frames", 2)
+    ran = impasto(*line)
+    assert ran.code == report.DONE, ran.err
+    assert ran.lines == ["f.png", "t.##.png"]
+    assert not (tmp_path / "out.glb").exists()
+    told = json.loads(impasto("inspect", "f.png", "--json").out)
+    assert (told["verb"], told["render_style"], told["view"], told["places"]) == ("mesh", True, "front", ["roof", ""])
+    (tmp_path / "t.01.png").unlink()
+    before = (tmp_path / "t.00.png").read_bytes()
+    ran = impasto(*line, "--resume", "--json")
+    assert ran.code == report.DONE, ran.err
+    assert json.loads(ran.out)["output"] == "t.##.png"
+    assert (tmp_path / "t.01.png").exists()
+    assert (tmp_path / "t.00.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("-o", "out.glb", "--still", "front=f.png"), "leave --output out"),
+        (("--still", "front=f.png", "--sheet", "s.png"), "leave --sheet out"),
+        ((), "nothing to paint"),
+        (("--turntable", "t.##.png"), "these are for stills"),
+        (("--still", "front=a.png"), "exists already"),
+        (("--still", "front=box.obj"), "written as .obj"),
+    ],
+)
+def test_what_pictures_of_a_model_cannot_be_is_said(impasto, tmp_path, monkeypatch, drawing, narrow, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "box.obj").write_text(OBJ)
+    drawing(tmp_path / "a.png", seed=1, size=(64, 64))
+    quick = ("--encoder", narrow, "--steps", "32:2", "--init", "content", "--quiet")
+    ran = impasto("mesh", "box.obj", "--style", "a.png", "--render-style", *quick, *arguments)
+    assert ran.code in (report.USAGE, report.FAILED)
+    assert says in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_without_an_output_the_remedy_is_said(impasto, tmp_path):
+    ran = impasto("mesh", "box.obj", "--style", "a.png")
+    assert ran.code == report.USAGE
+    assert "give -o FILE" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("wall*=a.jpg:0.5", ("a.jpg", 0.5, "wall*")),
+        ("Roof tiles.001=b.jpg", ("b.jpg", 1.0, "Roof tiles.001")),
+        ("roof=a.jpg", ("a.jpg", 1.0, "roof")),
+        ("a.jpg:2", ("a.jpg", 2.0, "")),
+    ],
+)
+def test_places_are_called_like_materials(text, word):
+    assert tuple(mesh_files.parse_style(text)) == word

@@ -251,11 +251,12 @@ def test_damaged_styles_of_a_clip_are_told(styles):
         reproduce.command(filmed(styles=styles), "o.mp4")
 
 
-def test_a_model_cannot_be_repeated_and_it_is_said_what_can(place, impasto, monkeypatch):
+def test_what_cannot_be_repeated_is_said_and_what_can(place, impasto, monkeypatch):
     from impasto.mesh import gltf
 
-    monkeypatch.setattr(gltf, "recipe", lambda path: {"version": "0", "verb": "mesh"})
+    monkeypatch.setattr(gltf, "recipe", lambda path: {"version": "0", "verb": "carve"})
     ran = impasto("inspect", "c2.glb", "--reproduce")
     assert (ran.code, ran.out) == (2, "")
-    assert "c2.glb was made by impasto 0 as 'mesh'" in ran.err
-    assert "can repeat what `impasto image` or `impasto texture` or `impasto doodle` or `impasto video` made" in ran.err
+    assert "c2.glb was made by impasto 0 as 'carve'" in ran.err
+    verbs = " or ".join(f"`impasto {verb}`" for verb in ("image", "texture", "doodle", "video", "mesh"))
+    assert f"can repeat what {verbs} made" in ran.err

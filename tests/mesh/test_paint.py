@@ -99,7 +99,7 @@ def test_strength_0_is_the_model_as_it_was(cube, style, settings):
 
 def test_styles_go_to_their_materials_and_the_rest_stays(cube, style, settings):
     work, result, _ = made(two_rooms(cube), [style], settings, places=["roof*"])
-    assert sorted(set(work.region.tolist())) == [-1, 0]
+    assert sorted(set(work.regions.face.tolist())) == [-1, 0]
     (roof, wall) = (result.maps[result.atlas.page[k]] for k in (0, 1))
     before = [result.atlas.pages[result.atlas.page[k]] for k in (0, 1)]
     inside = before[1].covered.bool().expand_as(wall)
@@ -109,8 +109,8 @@ def test_styles_go_to_their_materials_and_the_rest_stays(cube, style, settings):
 
 def test_styles_without_a_place_take_what_is_left(cube, style, settings):
     work = Painting(two_rooms(cube), [style, style], settings, places=["lower", ""])
-    assert work.region[:12].tolist() == [1] * 12
-    assert work.region[12:].tolist() == [0] * 12
+    assert work.regions.face[:12].tolist() == [1] * 12
+    assert work.regions.face[12:].tolist() == [0] * 12
     with pytest.raises(UsageError, match=r"'window'.*Roof_A"):
         Painting(two_rooms(cube), [style], settings, places=["window"])
 
