@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from impasto.video.work import Track, Work
 
 MOMENT = re.compile(r"(.+)@(\d+(?:\.\d+)?\s*[smh]?)", re.DOTALL)
-QUALITIES = {"draft": 4, "good": 1}
-"""Every how manyeth frame is painted. A draft is of half the size, too."""
+QUALITIES = {"draft": 4, "good": 1, "best": 1}
+"""Every how manyeth frame is painted. A draft is of half the size, too; the best is painted by the optimizer."""
 SHAPE_TOLERANCE = 0.02
 """How much a mask's width / height may be off the clip's."""
 
@@ -66,8 +66,6 @@ class Wanted:
 
         if not self.styles:
             raise UsageError("no style: give --style FILE")
-        if self.quality == "best":
-            raise UsageError("--quality best is for pictures so far: clips are painted by filters, with draft or good")
         for name, value, choices in (
             ("quality", self.quality, tuple(QUALITIES)),
             ("preserve-color", self.preserve_color, COLORS),
@@ -179,6 +177,7 @@ def work(wanted: Wanted, shelf: Shelf) -> Work:
     from impasto.video import curve, vectors
     from impasto.video.io import open_source
     from impasto.video.look import Filters, Timed, learned
+    from impasto.video.optimized import Optimized
     from impasto.video.work import Work
 
     if wanted.content == jobs.STDIN:
@@ -187,7 +186,7 @@ def work(wanted: Wanted, shelf: Shelf) -> Work:
     size = _size(geometry.parse_size(wanted.size), wanted.quality, source.clip.size)
     long_edge = max(size) if isinstance(size, tuple) else size or max(source.clip.size)
     opened = [shelf.style(timed.word) for timed in wanted.styles]
-    look = Filters(
+    filters = Filters(
         tuple(
             Timed(style, timed.word.weight, timed.moment, timed.word.place)
             for style, timed in zip(learned(opened, long_edge), wanted.styles, strict=True)
@@ -197,6 +196,7 @@ def work(wanted: Wanted, shelf: Shelf) -> Work:
         wanted.preserve_color,
         str(device.choose(wanted.device)[0]),
     )
+    look = Optimized(filters, tuple(opened)) if wanted.quality == "best" else filters
     motion = vectors.find(wanted.flow) if wanted.flow else None
     tracks = {name: _track(name, file, source, shelf) for name, file in wanted.masks.items()}
     bits = _bits(wanted, source)

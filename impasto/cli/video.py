@@ -119,7 +119,14 @@ WorkFolder = Annotated[
     ),
 ]
 Size = Annotated[str, options.option("Long edge in px, WIDTHxHEIGHT, or full.", "--size", metavar="N|WxH|full")]
-Quality = Annotated[str, options.option("draft: one frame in four at half size; good: all.", "--quality", metavar="draft|good")]
+Quality = Annotated[
+    str,
+    options.option(
+        "draft: one frame in four at half size; good: all, by filters; best: by the optimizer, seconds a frame.",
+        "--quality",
+        metavar="draft|good|best",
+    ),
+]
 Color = Annotated[str, options.option("Keep the clip's colors.", "--preserve-color", metavar="off|luminance|match|histogram")]
 Seed = Annotated[int, options.option("Start of the random numbers; filters have none.", "--seed")]
 Device = Annotated[str, options.option("auto, cpu, cuda, cuda:1, mps.", "--device", panel=options.MACHINE)]

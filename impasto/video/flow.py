@@ -40,6 +40,10 @@ EROSION = 6
 paint is wrong a stroke's width farther than the old picture is."""
 SPACING = 8
 """Distance of the points that the motion of the whole picture is found from, px."""
+AGREEING, SHARE = 1.5, 0.4
+"""The motion of the whole picture is one that this share of the flow differs from by less than so many px."""
+EXPOSURE = 0.02
+"""A change of brightness by less than this share is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,9 +125,20 @@ def follow(now: Bytes, before: Bytes) -> Motion:
     """How `now` follows from `before`: flow by dense inverse search, joined with the camera's motion, and its trust."""
     if np.array_equal(now, before):
         return Motion(np.zeros((*now.shape[:2], 2), np.float32), np.ones(now.shape[:2], np.float32))
+    before = exposed(before, now)
     flow, back = estimate(now, before), estimate(before, now, "FAST")
     flow, off = fused(flow, back, now, before)
     return Motion(flow, trust(flow, off, back))
+
+
+def exposed(pixels: Bytes, like: Bytes) -> Bytes:
+    """A picture as bright as another: a lamp that flickers is no motion."""
+    cv2 = library()
+    factor = sum(cv2.mean(like)) / max(1.0, sum(cv2.mean(pixels)))
+    if abs(factor - 1) < EXPOSURE:
+        return pixels
+    brighter: Bytes = cv2.convertScaleAbs(pixels, alpha=factor)
+    return brighter
 
 
 def fused(flow: Floats, back: Floats, now: Bytes, before: Bytes) -> tuple[Floats, Floats]:
@@ -141,7 +156,10 @@ def fused(flow: Floats, back: Floats, now: Bytes, before: Bytes) -> tuple[Floats
 
 
 def camera(flow: Floats, back: Floats, now: Bytes) -> Floats | None:
-    """The motion of most of the picture as a homography's flow; None where no single motion explains a quarter of it."""
+    """The motion of the whole picture as a homography's flow; None where much of the picture does not move so.
+
+    What is found may be the motion of a thing before a background with nothing to see in it.
+    """
     cv2 = library()
     height, width = flow.shape[:2]
     points = grid(height, width)[SPACING // 2 :: SPACING, SPACING // 2 :: SPACING].reshape(-1, 2)
@@ -156,10 +174,12 @@ def camera(flow: Floats, back: Floats, now: Bytes) -> Floats | None:
     chosen = inside & agrees & (detail[rows, columns] > 32)
     if chosen.sum() < 16:
         return None
-    found, kept = cv2.findHomography(points[chosen], points[chosen] + motion[chosen], cv2.RANSAC, 0.5, maxIters=500)
-    if found is None or kept.sum() < chosen.sum() / 4:
+    found, _ = cv2.findHomography(points[chosen], points[chosen] + motion[chosen], cv2.RANSAC, 0.5, maxIters=500)
+    if found is None:
         return None
     flow_of = homography_flow(found, height, width)
+    if (np.abs(flow_of[rows, columns] - motion).sum(1) < AGREEING).mean() < SHARE:
+        return None
     corners = flow_of[[0, 0, -1, -1], [0, -1, 0, -1]]
     return np.zeros_like(flow_of) if np.abs(corners).max() < STILL else flow_of
 

@@ -44,7 +44,7 @@ FORMATS: dict[str, Format] = {
         "libx264",
         (".mp4", ".m4v", ".mov", ".mkv"),
         {(8, False): "yuv420p"},
-        {"crf": "16", "preset": "medium"},
+        {"crf": "16", "preset": "fast"},  # of painted frames the same size and quality as medium, in two thirds of the time
         even=True,
     ),
     "h265-10": Format(

@@ -13,10 +13,10 @@ import torch
 from impasto.errors import UsageError
 from impasto.pixels import geometry
 from impasto.types import Image
-from impasto.video import flow, shots, temporal
+from impasto.video import flow, shots
 from impasto.video.flow import Bytes
-from impasto.video.look import Look, Painter
-from impasto.video.temporal import History
+from impasto.video.layers import Layers, image_of
+from impasto.video.look import Look
 
 MEMORY = 0.9
 """Weight of the past in the frame rate that is shown."""
@@ -29,8 +29,7 @@ class Easel:
         self.look, self.size, self.steady = look, size, steady
         self.rate = 0.0
         """Frames per second of late."""
-        self._painter: Painter = look.painter()
-        self._history: History | None = None
+        self._layers = Layers(look)
         self._small: Bytes | None = None
         self._place = 0
         self._last: float | None = None
@@ -38,22 +37,19 @@ class Easel:
     def paint(self, image: Image, seconds: float) -> Image:
         """The next frame, painted, in the easel's size."""
         content = geometry.fit(image, self.size)
-        painted = self._laid_over(content, seconds) if self.steady else self._painter.paint(content, seconds, None, {})
+        painted = self._laid_over(content, seconds) if self.steady else self._layers.painter.paint(content, seconds, None, {})
         self._tick()
         return self.look.composed(content, painted, seconds, {})
 
     def _laid_over(self, content: Image, seconds: float) -> Image:
-        small, guide, before = shots.thumbnail(content), flow.guide(content), self._history
-        if before is None or self._small is None or shots.is_cut(small, self._small):
+        small, guide, before = shots.thumbnail(content), flow.guide(content), self._layers.history
+        if self._small is None or shots.is_cut(small, self._small):
+            self._layers.begin()
             before, self._place = None, 0
-        painted = self._painter.paint(content, seconds, self._place, {})
-        pixels = np.ascontiguousarray(painted[0].permute(1, 2, 0).numpy())
-        if before is None:
-            self._history = temporal.begun(guide, pixels)
-        else:
-            self._history = temporal.continued(before, guide, pixels, flow.follow(guide, before.guide))
+        motion = None if before is None else flow.follow(guide, before.guide)
+        painted = self._layers.paint(content, seconds, self._place, motion, {})
         self._small, self._place = small, self._place + 1
-        return torch.from_numpy(self._history.painted).permute(2, 0, 1)[None]
+        return image_of(self._layers.lay(painted, guide, motion).painted)
 
     def _tick(self) -> None:
         now = time.monotonic()

@@ -10,11 +10,13 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from impasto.errors import UsageError
 from impasto.fast import style as filters
 from impasto.fast import tiles
-from impasto.fast.nets import Bound, Statistics
+from impasto.fast.layers import Statistics
+from impasto.fast.nets import STRIDE, Bound
 from impasto.pixels import color, geometry
 from impasto.types import Image, Mask, Stylizer
 from impasto.video.curve import Curve, shares
@@ -24,11 +26,25 @@ REFRESH = 24
 WHOLE = Curve(((0.0, 1.0),))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where a frame stands in its shot."""
+
+    number: int
+    """From 0."""
+    origin: tuple[int, int] = (0, 0)
+    """How far the camera has gone since the shot began, rows and columns in px."""
+    before: Image | None = None
+    """What was painted before, moved to where the picture is now; None where nobody asks for it (`Look.carries`)."""
+    trust: Mask | None = None
+    """How far that can be trusted."""
+
+
 class Painter(Protocol):
     """Paints the frames of one shot after the other."""
 
-    def paint(self, content: Image, seconds: float, place: int | None, masks: Mapping[str, Mask]) -> Image:
-        """The frame in its style. `place`: its number in the shot, from 0; None where frames have nothing to do with another."""
+    def paint(self, content: Image, seconds: float, place: Place | None, masks: Mapping[str, Mask]) -> Image:
+        """The frame in its style. `place`: None where frames have nothing to do with another."""
         ...
 
     def state(self) -> dict[str, Tensor]:
@@ -48,6 +64,11 @@ class Look(Protocol):
         """Tells one look from another."""
         ...
 
+    @property
+    def carries(self) -> bool:
+        """Whether a frame is painted over what was painted before, instead of being laid over it afterward."""
+        ...
+
     def painter(self) -> Painter:
         """Make one, which holds networks and what it has seen."""
         ...
@@ -64,6 +85,7 @@ class Plain:
     stylizer: Stylizer
     strength: Curve = WHOLE
     identity: str = "a stylizer"
+    carries = False
 
     def painter(self) -> Painter:
         return _Alone(self)
@@ -76,7 +98,7 @@ class Plain:
 class _Alone:
     look: Plain
 
-    def paint(self, content: Image, seconds: float, place: int | None, masks: Mapping[str, Mask]) -> Image:
+    def paint(self, content: Image, seconds: float, place: Place | None, masks: Mapping[str, Mask]) -> Image:
         return self.look.stylizer(content, strength=self.look.strength.at(seconds))
 
     def state(self) -> dict[str, Tensor]:
@@ -109,6 +131,7 @@ class Filters:
     preserve_color: str = "off"
     device: str = "cpu"
     identity: str = field(default="", compare=False)
+    carries = False
 
     def __post_init__(self) -> None:
         """Check what styles, places and moments there are.
@@ -182,6 +205,10 @@ class _Brush:
     Instance norms make every stroke depend on the whole frame, so whatever enters it changes all colors. Within a shot they
     are given statistics measured on a frame every REFRESH frames; until the next measurement they move from the one before
     the last to the last, so they never jump, and no frame has to be read ahead.
+
+    The network works at 1/8 size and starts strokes from noise, both fixed to its input's upper left corner: under a pan the
+    picture would slide along beneath the strokes of a flat sky. So its corner goes along with the camera (but not in frames
+    of over 4 megapixels, which are painted in tiles).
     """
 
     def __init__(self, look: Filters) -> None:
@@ -196,7 +223,7 @@ class _Brush:
         return Bound(bound.net.to(self.device), bound.code.to(self.device))
 
     @torch.no_grad()
-    def paint(self, content: Image, seconds: float, place: int | None, masks: Mapping[str, Mask]) -> Image:
+    def paint(self, content: Image, seconds: float, place: Place | None, masks: Mapping[str, Mask]) -> Image:
         strength = self.look.strength.at(seconds)
         if strength == 0 and place is None:
             return content
@@ -204,31 +231,35 @@ class _Brush:
         whole: Image | None = None
         for name, mask in self.look.regions(masks, content).items():
             bound = self.bound(*((weight, id(style)) for weight, style in self.look.mixed(name, seconds)))
-            frozen = None if place is None else self._frozen(name, bound, content, strength, place)
-            image = self._one(bound, content, strength, frozen)
+            frozen = None if place is None else self._frozen(name, bound, content, strength, place.number)
+            image = self._one(bound, content, strength, frozen, (0, 0) if place is None else place.origin)
             image = image if mask is None else mask * image
             whole = image if whole is None else whole + image
         return (content if whole is None else whole).clamp(0, 1).cpu()
 
-    def _frozen(self, name: str, bound: Bound, content: Image, strength: float, place: int) -> Statistics | None:
+    def _frozen(self, name: str, bound: Bound, content: Image, strength: float, number: int) -> Statistics | None:
         """The statistics in force: own ones of a shot's first frame, so it is painted as if it were alone."""
-        if place % REFRESH == 0 or name not in self.measured:
+        if number % REFRESH == 0 or name not in self.measured:
             found = tiles.measure(bound, _reader(content), content.shape[-2], content.shape[-1], strength)
-            fresh = place == 0 or name not in self.measured
+            fresh = number == 0 or name not in self.measured
             self.measured[name] = (found if fresh else self.measured[name][1], found)
         before, last = self.measured[name]
-        return torch.lerp(before, last, place % REFRESH / REFRESH) if place else None
+        return torch.lerp(before, last, number % REFRESH / REFRESH) if number else None
 
     @staticmethod
-    def _one(bound: Bound, content: Image, strength: float, frozen: Statistics | None) -> Image:
+    def _one(bound: Bound, content: Image, strength: float, frozen: Statistics | None, origin: tuple[int, int]) -> Image:
         if strength == 0:
             return content
         height, width = content.shape[-2:]
         if frozen is None:
             return tiles.paint(bound, content, strength=strength)
         if height * width <= tiles.WHOLE:
-            image: Image = bound.net(content, bound.code, strength=strength, statistics=frozen)
-            return image
+            # what the network takes is a multiple of its stride; the rest is made up by moving the picture
+            down, right = (step % STRIDE for step in origin)
+            moved = F.pad(content, (right, 0, down, 0), "replicate")
+            corner = origin[0] - down, origin[1] - right
+            image: Image = bound.net(moved, bound.code, strength=strength, statistics=frozen, origin=corner)
+            return image[..., down:, right:]
         whole = torch.empty_like(content)
         for top, left, image in tiles.steps(bound, _reader(content), height, width, strength=strength, statistics=frozen):
             whole[..., top : top + image.shape[-2], left : left + image.shape[-1]] = image

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ from impasto.types import Image, Mask
 from impasto.video import flow, temporal
 from impasto.video.flow import Bytes, Floats, Motion
 from impasto.video.frame import Frame, Sink
+from impasto.video.layers import Layers, image_of
 from impasto.video.pace import Clock, Pace, Progress, ahead
 from impasto.video.read import ClipSource, probe
 from impasto.video.temporal import History
@@ -50,7 +53,7 @@ class _Seen:
 
     content: Image
     seconds: float
-    guide: Bytes | None
+    guide: Bytes
     motion: Motion | None
     masks: Mapping[str, Mask]
 
@@ -89,14 +92,13 @@ def render(work: Work, made: Plan, chunks: Sequence[Chunk] | None = None, clock:
     """
     chosen = list(made.chunks if chunks is None else chunks)
     pace = Pace(work, chosen)
-    for chunk in chosen:
-        if work.missing(chunk):
-            for done in _chunk(work, made, chunk, clock or Clock()):
-                pace.passed(done.units, done.image is not None)
-                shown = done.image
-                if shown is not None and done.content is not None and not work.masks:
-                    shown = work.look.composed(done.content, shown, done.seconds, {})
-                yield pace.step(shown)
+    with shared_cores(work):
+        for done in chain.from_iterable(_chunk(work, made, chunk, clock or Clock()) for chunk in chosen):
+            pace.passed(done.units, done.image is not None)
+            shown = done.image
+            if shown is not None and done.content is not None and not work.masks:
+                shown = work.look.composed(done.content, shown, done.seconds, {})
+            yield pace.step(shown)
 
 
 def distribute(
@@ -139,51 +141,65 @@ def _chunk(work: Work, made: Plan, chunk: Chunk, clock: Clock) -> Iterator[_Done
     state = _kept_state(work, chunk)
     begin = chunk.start if state is None else int(state["next"])
     painted = _both_ways(work, made, chunk, clock) if work.temporal == "smooth" else _one_way(work, made, chunk, state, clock)
+    if not work.look.carries:  # there a frame takes so long that nobody wants to wait for two more
+        painted = ahead(painted)
     for start, stop in chunk.pieces:
         if stop <= begin:
             continue
         with ClipSink(work.piece(start, stop), codec="ffv1", bits=work.bits, force=True) as sink:
             position = start
             while position < stop:
-                done, settle = next(painted)
+                done, known = next(painted)
                 if done.image is not None:
                     with clock("writing"):
                         sink.write(as_frame(done.image, position - start, work.bits))
                     position += 1
                 yield done
-        if stop < chunk.stop and settle is not None:
-            _keep_state(work, chunk, stop, settle())
+        if stop < chunk.stop and known is not None:
+            _keep_state(work, chunk, stop, known)
     _state_file(work, chunk).unlink(missing_ok=True)
 
 
-_Settle = Callable[[], dict[str, Tensor]]
-"""Gives all that has to be known to go on after a frame."""
+@contextmanager
+def shared_cores(work: Work) -> Iterator[None]:
+    """Half of the cores for painting, half for the motion that is found beside it: more threads only wait for each other."""
+    if work.temporal == "off" or work.look.carries:
+        yield
+        return
+    cv2, before = flow.library(), torch.get_num_threads()
+    others = cv2.getNumThreads()
+    torch.set_num_threads(max(1, before // 2))
+    cv2.setNumThreads(max(1, before // 2))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        cv2.setNumThreads(others)
+
+
+_Known = dict[str, Tensor]
+"""All that has to be known to go on after a frame."""
 
 
 def _one_way(
     work: Work, made: Plan, chunk: Chunk, state: Mapping[str, Tensor] | None, clock: Clock
-) -> Iterator[tuple[_Done, _Settle | None]]:
+) -> Iterator[tuple[_Done, _Known | None]]:
     """Frame after frame, each laid over the one before."""
-    painter, history = work.look.painter(), None
-    first = chunk.first
+    layers, first = Layers(work.look), chunk.first
     if state is not None:
-        first, history = int(state["next"]), _history(state)
-        painter.restore({key.removeprefix("painter "): value for key, value in state.items() if key.startswith("painter ")})
-
-    def settle() -> dict[str, Tensor]:
-        known = {} if history is None else {f"history {key}": torch.from_numpy(v) for key, v in history.arrays().items()}
-        return known | {f"painter {key}": value for key, value in painter.state().items()}
-
-    alone = work.temporal == "off"
-    frames = _seen(work, made, first, chunk.stop, None if history is None else history.guide, clock)
+        first = int(state["next"])
+        layers.restore(state)
+    frames = _seen(work, made, first, chunk.stop, None if layers.history is None else layers.history.guide, clock)
     for position, seen in enumerate(ahead(frames), first):
         with clock("painting"):
-            image = painter.paint(seen.content, seen.seconds, None if alone else position - chunk.shot[0], seen.masks)
-        if not alone:
+            if work.temporal == "off":
+                image = layers.painter.paint(seen.content, seen.seconds, None, seen.masks)
+            else:
+                image = layers.paint(seen.content, seen.seconds, position - chunk.shot[0], seen.motion, seen.masks)
+        if work.temporal != "off":
             with clock("motion"):
-                history = _next(history, seen.guide, image, seen.motion)
-                image = _image(history.painted)
-        yield _Done(image, seen.content, seen.seconds) if position >= chunk.start else _Done(), settle
+                image = image_of(layers.lay(image, seen.guide, seen.motion).painted)
+        yield _Done(image, seen.content, seen.seconds) if position >= chunk.start else _Done(), layers.state()
 
 
 def _seen(work: Work, made: Plan, start: int, stop: int, before: Bytes | None, clock: Clock) -> Iterator[_Seen]:
@@ -196,21 +212,11 @@ def _seen(work: Work, made: Plan, start: int, stop: int, before: Bytes | None, c
             if frame is None:
                 return
             content, masked = work.seen(frame), next(masks)
-        motion = guide = None
-        if work.temporal != "off":
-            with clock("motion"):
-                guide = flow.guide(content)
-                motion = None if before is None else _motion(work, frame.number, 1, guide, before)
-                before = guide
+        with clock("motion"):
+            guide = flow.guide(content)
+            motion = None if before is None or work.temporal == "off" else _motion(work, frame.number, 1, guide, before)
+            before = guide
         yield _Seen(content, moment(frame), guide, motion, masked)
-
-
-def _next(before: History | None, guide: Bytes | None, image: Image, motion: Motion | None) -> History:
-    painted = np.ascontiguousarray(image[0].permute(1, 2, 0).numpy())
-    seen = flow.guide(image) if guide is None else guide
-    if before is None or motion is None:
-        return temporal.begun(seen, painted)
-    return temporal.continued(before, seen, painted, motion)
 
 
 def _motion(work: Work, number: int, way: int, now: Bytes, other: Bytes) -> Motion:
@@ -218,20 +224,20 @@ def _motion(work: Work, number: int, way: int, now: Bytes, other: Bytes) -> Moti
     return flow.follow(now, other) if work.vectors is None else work.vectors.follow(number, way * work.step, now, other)
 
 
-def _both_ways(work: Work, made: Plan, chunk: Chunk, clock: Clock) -> Iterator[tuple[_Done, _Settle | None]]:
+def _both_ways(work: Work, made: Plan, chunk: Chunk, clock: Clock) -> Iterator[tuple[_Done, _Known | None]]:
     """Forward through the chunk and what is around it, then back; what was painted waits in a file that has no name."""
     count = chunk.last - chunk.first
     with tempfile.TemporaryFile(dir=work.folder) as file:
         kept: Any = None
         guides: list[Bytes] = []
         ages: list[Floats] = []
-        painter, history = work.look.painter(), None
+        layers = Layers(work.look)
         frames = _seen(work, made, chunk.first, chunk.last, None, clock)
         for index, seen in enumerate(ahead(frames)):
             with clock("painting"):
-                image = painter.paint(seen.content, seen.seconds, chunk.first + index - chunk.shot[0], seen.masks)
+                image = layers.paint(seen.content, seen.seconds, chunk.first + index - chunk.shot[0], seen.motion, seen.masks)
             with clock("motion"):
-                history = _next(history, seen.guide, image, seen.motion)
+                history = layers.lay(image, seen.guide, seen.motion)
             if kept is None:
                 kept = np.memmap(file, np.uint16, "w+", shape=(2, count, *history.painted.shape))
             kept[0, index], kept[1, index] = _packed(image[0].permute(1, 2, 0).numpy()), _packed(history.painted)
@@ -241,17 +247,19 @@ def _both_ways(work: Work, made: Plan, chunk: Chunk, clock: Clock) -> Iterator[t
         with clock("motion"):
             _back(work, chunk, kept, guides, ages)
         for index in range(chunk.start - chunk.first, chunk.stop - chunk.first):
-            yield _Done(_image(_unpacked(kept[1, index])), units=0), None
+            yield _Done(image_of(_unpacked(kept[1, index])), units=0), None
 
 
 def _back(work: Work, chunk: Chunk, kept: Any, guides: Sequence[Bytes], ages: Sequence[Floats]) -> None:
     """From the end to the start, joined with what came forward, in its place."""
     history: History | None = None
     for index in reversed(range(len(guides))):
-        motion = None
-        if history is not None:
+        own = _unpacked(kept[0, index])
+        if history is None:
+            history = temporal.begun(guides[index], own)
+        else:
             motion = _motion(work, work.number(chunk.first + index), -1, guides[index], history.guide)
-        history = _next(history, guides[index], _image(_unpacked(kept[0, index])), motion)
+            history = temporal.continued(history, guides[index], own, motion)
         ahead = _unpacked(kept[1, index])
         kept[1, index] = _packed(temporal.joined(ahead, ages[index], history.painted, history.age))
 
@@ -263,10 +271,6 @@ def _packed(image: Floats) -> Any:
 def _unpacked(image: Any) -> Floats:
     found: Floats = image.astype(np.float32) / np.float32(65535)
     return found
-
-
-def _image(pixels: Floats) -> Image:
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None]
 
 
 def _state_file(work: Work, chunk: Chunk) -> Any:
@@ -296,11 +300,6 @@ def _kept_state(work: Work, chunk: Chunk) -> dict[str, Tensor] | None:
     return state if there else None
 
 
-def _history(state: Mapping[str, Tensor]) -> History | None:
-    found = {key.removeprefix("history "): value.numpy() for key, value in state.items() if key.startswith("history ")}
-    return History(found["guide"], found["painted"], found["age"]) if found else None
-
-
 def finished(work: Work, made: Plan) -> Iterator[Image]:
     """All painted frames, in order.
 
@@ -323,8 +322,9 @@ def assemble(work: Work, made: Plan, sink: Sink) -> Iterator[Progress]:
     Raises:
         OutputError: frames are missing, or it cannot be written.
     """
-    parts = zip(work.frames(0, made.frames, made.peak), finished(work, made), work.masked(0, made.frames), strict=True)
-    images = ((frame, composed(work, frame, painted, masks)) for frame, painted, masks in parts)
+    painted = ahead(finished(work, made))
+    parts = zip(work.frames(0, made.frames, made.peak), painted, work.masked(0, made.frames), strict=True)
+    images = ((frame, composed(work, frame, image, masks)) for frame, image, masks in parts)
     begun = time.monotonic()
     with sink:
         for position, (frame, image) in enumerate(ahead(images), 1):

@@ -89,9 +89,13 @@ def cluster(address: str) -> Iterator[Executor]:
     except ImportError as error:
         raise MissingExtra("painting on a cluster", "cluster") from error
     try:
-        client = dask.Client(None if address == "local" else address, timeout=PATIENCE)
+        # its dashboard would take a port that another one may have
+        own = {"address": None, "dashboard_address": "127.0.0.1:0"} if address == "local" else {"address": address}
+        client = dask.Client(timeout=PATIENCE, **own)
     except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(f"no cluster answers at {address}: is its scheduler running? ({error})") from error
+        raise UsageError(
+            f"no cluster answers at {address}, is its scheduler running? Finished frames are kept ({error})"
+        ) from error
     try:
         yield client.get_executor()
     finally:

@@ -46,26 +46,51 @@ def begun(guide: Bytes, painted: Floats) -> History:
 
 def continued(before: History, guide: Bytes, painted: Floats, motion: Motion) -> History:
     """The next frame: its own painting and what was painted before, by age and trust."""
-    age = flow.warp(before.age, motion.flow) * motion.trust
-    share = (motion.trust * np.minimum(MOST, age / (age + 1)))[..., None]
-    height, width = painted.shape[:2]
-    moved = flow.warp(before.painted, flow.scaled(motion.flow, height, width), cubic=True)
-    # np.clip takes ten times as long as this
-    np.maximum(np.minimum(moved, 1, out=moved), 0, out=moved)
+    age = _followed(before, motion)
+    share = (motion.trust * np.minimum(MOST, (age - 1) / age))[..., None]
+    moved = carried(before, motion)
     moved -= painted
-    moved *= _enlarged(share, height, width)
+    moved *= enlarged(share, *painted.shape[:2])
     moved += painted
-    return History(guide, moved, np.minimum(age + 1, OLDEST))
+    return History(guide, moved, np.minimum(age, OLDEST))
+
+
+def replaced(before: History, guide: Bytes, painted: Floats, motion: Motion) -> History:
+    """The next frame as it is painted, which took account of what was painted before."""
+    return History(guide, painted, np.minimum(_followed(before, motion), OLDEST))
+
+
+def _followed(before: History, motion: Motion) -> Floats:
+    age: Floats = flow.warp(before.age, motion.flow) * motion.trust + 1
+    return age
+
+
+def carried(before: History, motion: Motion) -> Floats:
+    """W O(t-1) in [0, 1]: what was painted before, where the picture is now."""
+    height, width = before.painted.shape[:2]
+    moved: Floats = flow.warp(before.painted, flow.scaled(motion.flow, height, width), cubic=True)
+    # np.clip takes ten times as long as this
+    return np.maximum(np.minimum(moved, 1, out=moved), 0, out=moved)
+
+
+def shift(motion: Motion, height: int, width: int) -> Floats:
+    """How far most of the picture has gone, rows and columns in px of a picture of that size; less than STILL is nothing."""
+    own_height, own_width = motion.flow.shape[:2]
+    across, down = np.median(motion.flow[::4, ::4].reshape(-1, 2), 0)
+    if max(abs(across), abs(down)) < flow.STILL:
+        return np.zeros(2, np.float32)
+    return np.array([down * height / own_height, across * width / own_width], np.float32)
 
 
 def joined(ahead: Floats, ahead_age: Floats, back: Floats, back_age: Floats) -> Floats:
     """O = (F n² + B n'²) / (n² + n'²): the painting that came along, and the one that came from the end of the shot."""
     share = np.square(back_age) / (np.square(ahead_age) + np.square(back_age))
-    weight = _enlarged(share[..., None], *ahead.shape[:2])
+    weight = enlarged(share[..., None], *ahead.shape[:2])
     return (ahead + weight * (back - ahead)).astype(np.float32)
 
 
-def _enlarged(weight: Floats, height: int, width: int) -> Floats:
+def enlarged(weight: Floats, height: int, width: int) -> Floats:
+    """A weight, height x width x 1, for pictures of another size."""
     if weight.shape[:2] == (height, width):
         return weight
     cv2 = flow.library()

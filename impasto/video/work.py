@@ -35,8 +35,8 @@ LENGTHS = {"off": 240, "fast": 240, "smooth": 96}
 BEFORE, AFTER = REFRESH, 16
 """Frames of the same shot that are painted before a chunk's first one, and both ways after its last one too, only so that
 paint has settled where the chunk begins."""
-PIECE = 24
-"""Frames in a file of finished work: what is lost at most when a machine goes down."""
+PIECE, SLOW_PIECE = 24, 4
+"""Frames in a file of finished work: what is lost at most when a machine goes down. Fewer where a frame takes seconds."""
 PLAN = "plan.json"
 BEGUN = re.compile(r"\.plan\.json-\w+")
 """Plans that are being written."""
@@ -58,11 +58,13 @@ class Chunk:
     """Where painting begins."""
     last: int
     """Before which it ends."""
+    piece: int
+    """Frames in a file."""
 
     @property
     def pieces(self) -> list[tuple[int, int]]:
         """Start and stop of each file of finished frames."""
-        return [(start, min(start + PIECE, self.stop)) for start in range(self.start, self.stop, PIECE)]
+        return [(start, min(start + self.piece, self.stop)) for start in range(self.start, self.stop, self.piece)]
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,11 @@ class Work:
     """What else tells this work from another."""
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a way of joining frames that is not known."""
+        """Raise UsageError for a way of joining frames that is not known, or that does not go with the look."""
         if self.temporal not in TEMPORAL:
             raise UsageError(f"temporal {self.temporal!r} is not one of {', '.join(TEMPORAL)}")
+        if self.look.carries and self.temporal == "smooth":
+            raise UsageError("quality best paints each frame over the one before, in one pass: give temporal fast, or off")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -238,7 +242,7 @@ def looked_through(work: Work) -> Generator[int, None, Plan]:
     peak = brightest(work.source)
     count = -(-len(work.source) // work.step)
     if work.temporal == "off":
-        return divided([0], count, work.temporal, peak)
+        return divided([0], count, work.temporal, peak, work.look.carries)
     starts, before = [], None
     position = -1
     for position, now in enumerate(_thumbnails(work, count, peak)):
@@ -248,7 +252,7 @@ def looked_through(work: Work) -> Generator[int, None, Plan]:
         yield position + 1
     if position < 0:
         raise UnreadablePicture(f"{work.source.clip.name} holds no frame")
-    return divided(starts, position + 1, work.temporal, peak)
+    return divided(starts, position + 1, work.temporal, peak, work.look.carries)
 
 
 def _thumbnails(work: Work, count: int, peak: float | None) -> Iterator[Bytes]:
@@ -259,16 +263,21 @@ def _thumbnails(work: Work, count: int, peak: float | None) -> Iterator[Bytes]:
             yield shots.thumbnail(frame.image)
 
 
-def divided(starts: Sequence[int], frames: int, temporal: str, peak: float | None = None) -> Plan:
-    """A plan from where shots begin."""
-    length = LENGTHS[temporal]
+def divided(starts: Sequence[int], frames: int, temporal: str, peak: float | None = None, carries: bool = False) -> Plan:
+    """A plan from where shots begin.
+
+    `carries`: each frame is painted over the one before. Begun anew in the middle of a shot it would become another picture,
+    so a shot is one chunk then.
+    """
+    length = frames if carries and temporal != "off" else LENGTHS[temporal]
+    piece = SLOW_PIECE if carries else PIECE
     found: list[Chunk] = []
     for begin, end in zip(starts, [*starts[1:], frames], strict=True):
         for start in range(begin, end, length):
             stop = min(start + length, end)
             first = start if temporal == "off" else max(begin, start - BEFORE)
             last = min(end, stop + AFTER) if temporal == "smooth" else stop
-            found.append(Chunk(len(found), start, stop, (begin, end), first, last))
+            found.append(Chunk(len(found), start, stop, (begin, end), first, last, piece))
     return Plan(frames, tuple(starts), tuple(found), peak)
 
 
@@ -302,7 +311,7 @@ def kept_plan(work: Work) -> Plan | None:
             f"{work.folder} holds frames of another clip, or painted with other settings: repeat that command, or begin again "
             "with --force"
         )
-    return divided(told["shots"], told["frames"], work.temporal, told["peak"])
+    return divided(told["shots"], told["frames"], work.temporal, told["peak"], work.look.carries)
 
 
 def _kept(folder: Path) -> dict[str, Any] | None:

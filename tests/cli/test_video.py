@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image as PILImage
 
+from impasto import metrics
 from impasto.cli import footage, watch
 from impasto.cli.video import Wishes
 from impasto.errors import UsageError
@@ -81,6 +82,19 @@ def test_a_clip_is_painted_with_its_sound_times_and_recipe(impasto, clip, place)
     assert impasto("video", "clip.mp4", "--style", STYLE, "-o", "out.mp4", "--resume").lines == ["out.mp4"]
 
 
+@pytest.mark.slow
+def test_the_best_is_painted_by_the_optimizer(impasto, clip, place):
+    line = ("video", "clip.mp4", "-s", STYLE, "--frames", "0-1", "--size", 48)
+    ran = impasto(*line, "--quality", "best", "-o", "best.mkv")
+    assert (ran.code, ran.lines) == (0, ["best.mkv"])
+    assert impasto(*line, "-o", "good.mkv").code == 0
+    told = recipe("best.mkv")
+    assert told["settings"]["quality"] == "best"
+    assert ("--quality", "best") in pairwise(shlex.split(impasto("inspect", "best.mkv", "--reproduce").out))
+    near = [metrics.style_distance(next(iter(open_source(f"{name}.mkv"))).image[0], STYLE) for name in ("best", "good")]
+    assert near[0] < near[1]
+
+
 def test_frames_of_a_range_go_to_a_sequence_in_the_size_wanted(impasto, clip, place):
     ran = impasto("video", "clip.mp4", "-s", STYLE, "-o", "f.####.png", "--frames", "1-3", "--size", 32, "--temporal", "off")
     assert (ran.code, ran.lines) == (0, ["f.####.png"])
@@ -140,7 +154,9 @@ def test_styles_and_strength_change_and_masks_say_where(impasto, clip, place):
         (["clip.mp4", "-s", STYLE, "-o", "no/o.mp4"], 1, "no folder no"),
         (["clip.mp4", "-s", STYLE, "-o", "o.mp4", "--frames", "3-9"], 2, "it has 5 frames"),
         (["clip.mp4", "-s", STYLE, "-o", "o.mp4", "--temporal", "slow"], 2, "'slow' is not one of off, fast, smooth"),
-        (["clip.mp4", "-s", STYLE, "-o", "o.mp4", "--quality", "best"], 2, "draft or good"),
+        (["clip.mp4", "-s", STYLE, "-o", "o.mp4", "--quality", "fine"], 2, "not one of draft, good, best"),
+        (["clip.mp4", "-s", STYLE, "-o", "o.mp4", "--quality", "best", "--temporal", "smooth"], 2, "give temporal fast, or off"),
+        (["clip.mp4", "-s", STYLE, "-o", "o.mp4", "--size", 32, "--cluster", "nowhere"], 2, "no cluster answers at nowhere"),
         (["clip.mp4", "-s", STYLE, "-o", "o.mp4", "--strength", "2"], 2, "not between 0 and 1"),
         (["clip.mp4", "-s", f"{STYLE}@1s", "-s", "scream", "-o", "o.mp4"], 2, "every style"),
         (["clip.mp4", "-s", f"sky={STYLE}", "-o", "o.mp4"], 2, "has no --mask"),

@@ -98,6 +98,27 @@ def test_a_change_of_exposure_does_not_cost_trust():
     assert found[INSIDE].min() > 0.99
 
 
+@pytest.mark.parametrize("light", [0.85, 1.0, 1.2])
+def test_a_lamp_that_flickers_is_no_motion(light):
+    whole = scene(8) // 2 + 30
+    now, before = cut(whole, 30, 30), (cut(whole, 28, 33) * light).round().astype(np.uint8)
+    found = flow.follow(now, before)
+    assert np.abs(found.flow - [2, -3])[INSIDE].max() < 0.15
+    assert found.trust[INSIDE].mean() > 0.95
+
+
+def test_a_thing_before_fog_does_not_take_the_fog_along():
+    """All that can be seen well is on the thing."""
+    fog = cv2.GaussianBlur(scene(9), (0, 0), 8) // 12 + 120
+    thing = scene(10)
+    now, before = cut(fog, 30, 30), cut(fog, 30, 30)
+    before[30:70, 40:80] = thing[:40, :40]
+    now[30:70, 48:88] = thing[:40, :40]
+    found = flow.follow(now, before).flow
+    assert np.abs(found[36:64, 56:80] - [-8, 0]).max() < 0.5
+    assert np.abs(found[4:16, 10:-10]).mean() < 1
+
+
 def dimmed(now: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.full((HEIGHT, WIDTH, 2), (2, 0), np.float32), now + 25, before
 

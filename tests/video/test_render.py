@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import resource
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -14,13 +16,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.errors import OutputError, UnreadablePicture, UsageError
+from impasto.errors import ImpastoError, OutputError, UnreadablePicture, UsageError
 from impasto.fast import style as filters
 from impasto.pixels import io
 from impasto.video import flow, measure, render, spread, vectors, work
 from impasto.video.curve import Curve
 from impasto.video.io import open_sink, open_source
-from impasto.video.look import Filters, Plain, Timed
+from impasto.video.look import Filters, Place, Plain, Timed
 from impasto.video.work import Track, Work
 
 SIZE = (48, 64)
@@ -163,6 +165,17 @@ def test_a_clip_that_stands_still_stays_as_it_is(tmp_path):
         assert float((result - result[:1]).abs().max()) < 1.5 / 255
 
 
+@pytest.mark.parametrize("temporal", work.TEMPORAL)
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_frame_or_two_of_an_odd_size(tmp_path, temporal, count):
+    source = open_source(sequence(tmp_path / "in", [pixels[:33, :47] for pixels in drawn(4, count)]))
+    result = painted(job(source, tmp_path / "w", temporal, look=network()))
+    assert result.shape == (count, 3, 33, 47)
+    alone = network().painter().paint(contents(source)[0], 0.0, None, {})
+    if temporal != "smooth" or count == 1:
+        assert (result[:1] - alone).abs().max() < 1 / 255
+
+
 def test_both_ways_a_clip_that_runs_backward_is_the_same_backward(tmp_path):
     frames = drawn(3, 6)
     ahead = painted(job(open_source(sequence(tmp_path / "a", frames)), tmp_path / "wa", "smooth"))
@@ -238,6 +251,75 @@ def test_processes_give_the_same_frames_and_one_that_is_killed_loses_nothing(cli
             killed = True
     assert killed
     assert torch.equal(torch.cat(list(render.finished(todo, made))), serial)
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_gives_the_same_frames_and_a_worker_that_is_killed_loses_nothing(clip, tmp_path, small):
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    serial = painted(job(clip, tmp_path / "serial", look=network()))
+    todo = job(clip, tmp_path / "several", look=network())
+    made = work.plan(todo)
+    killed = False
+    with spread.cluster("local") as executor:
+        for _ in render.distribute(todo, made, executor, every=0.2):
+            if not killed and (workers := multiprocessing.active_children()):
+                workers[0].kill()
+                killed = True
+    assert killed
+    assert torch.equal(torch.cat(list(render.finished(todo, made))), serial)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere"])
+def test_a_cluster_that_does_not_answer_is_said_and_finished_frames_are_kept(clip, tmp_path, small, monkeypatch, address):
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.setattr(spread, "PATIENCE", "0.3s")
+    todo = job(clip, tmp_path / "w")
+    made = work.plan(todo)
+    render.render_chunk(todo, made, made.chunks[0])
+    kept = {path.name: path.read_bytes() for path in todo.folder.iterdir()}
+    with pytest.raises(UsageError, match=rf"no cluster answers at {address}, .*kept"), spread.cluster(address):
+        pass
+    assert {path.name: path.read_bytes() for path in todo.folder.iterdir()} == kept
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits are POSIX")
+def test_a_disk_that_is_full_while_painting_keeps_finished_frames(clip, tmp_path, small):
+    """A limit on the size of files stands for the full disk."""
+    whole = painted(job(clip, tmp_path / "whole"))
+    todo = job(clip, tmp_path / "w")
+    made = work.plan(todo)
+    chunk, steps = made.chunks[0], render.render(todo, made)
+    while todo.missing(chunk) == chunk.pieces:
+        next(steps)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
+    try:
+        with pytest.raises(OutputError, match="cannot write"):
+            list(steps)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(todo.folder.glob(".impasto*"))
+    assert todo.missing(chunk) == chunk.pieces[1:]
+    assert torch.equal(painted(todo), whole)
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone", "damaged"])
+def test_what_goes_wrong_in_the_middle_keeps_finished_frames(clip, tmp_path, small, damage):
+    whole = painted(job(clip, tmp_path / "whole"))
+    victim = tmp_path / "in" / "f.0008.png"
+    before = victim.read_bytes()
+    todo = job(clip, tmp_path / "w")
+    made = work.plan(todo)
+    victim.unlink()
+    if damage == "changed":
+        io.save(io.load(np.zeros((32, 32, 3), np.uint8)), victim)
+    elif damage == "damaged":
+        victim.write_bytes(before[:100])
+    with pytest.raises(ImpastoError, match=r"f\.0008\.png|frames missing .* 8;"):
+        list(render.render(todo, made))
+    assert len(list(todo.folder.glob("*.mkv"))) == 2
+    victim.write_bytes(before)
+    assert torch.equal(painted(todo), whole)
 
 
 def test_closing_asks_the_workers_to_stop(clip, tmp_path, small):
@@ -330,11 +412,11 @@ def test_a_shot_begins_as_the_plain_filter_paints_and_goes_on_with_its_statistic
     first, second = contents(clip)[0], contents(clip)[12]
     brush, other = look.painter(), look.painter()
     alone = look.painter().paint(first, 0.0, None, {})
-    assert torch.allclose(brush.paint(first, 0.0, 0, {}), alone, atol=1e-6)
-    assert torch.allclose(brush.paint(first, 0.0, 1, {}), alone, atol=1e-5)
-    assert not torch.allclose(brush.paint(second, 0.0, 2, {}), look.painter().paint(second, 0.0, None, {}), atol=1e-3)
+    assert torch.allclose(brush.paint(first, 0.0, Place(0), {}), alone, atol=1e-6)
+    assert torch.allclose(brush.paint(first, 0.0, Place(1), {}), alone, atol=1e-5)
+    assert not torch.allclose(brush.paint(second, 0.0, Place(2), {}), look.painter().paint(second, 0.0, None, {}), atol=1e-3)
     other.restore(brush.state())
-    assert torch.equal(other.paint(second, 0.0, 5, {}), brush.paint(second, 0.0, 5, {}))
+    assert torch.equal(other.paint(second, 0.0, Place(5), {}), brush.paint(second, 0.0, Place(5), {}))
 
 
 def test_places_and_masks_go_together():
