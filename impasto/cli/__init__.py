@@ -9,7 +9,23 @@ from typing import Annotated
 import typer
 
 import impasto
-from impasto.cli import doodle, env, image, inspect, learn, live, mesh, report, styles, texture, train, video
+from impasto.cli import (
+    doodle,
+    env,
+    export,
+    image,
+    inspect,
+    learn,
+    live,
+    mesh,
+    report,
+    studio,
+    styles,
+    texture,
+    train,
+    train_encoder,
+    video,
+)
 
 app = typer.Typer(
     name="impasto",
@@ -21,10 +37,13 @@ app.command("image")(image.image)
 app.command("texture", cls=texture.Command)(texture.texture)
 app.command("learn")(learn.learn)
 app.command("train")(train.train)
+app.command("train-encoder")(train_encoder.train_encoder)
 app.command("doodle")(doodle.doodle)
 app.command("video")(video.video)
 app.command("live")(live.live)
 app.command("mesh")(mesh.mesh)
+app.command("export")(export.export)
+app.command("studio")(studio.studio)
 app.command("inspect")(inspect.inspect)
 app.command("env")(env.env)
 app.add_typer(styles.app, name="styles")

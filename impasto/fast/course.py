@@ -30,26 +30,35 @@ from impasto.types import Features, Image
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything that can be set about a training."""
+class Pace:
+    """What the loop itself needs to know of a training, whatever is learned."""
 
     net: str = "any"
     crop: int = 128
     """Side of what the losses see, px."""
-    margin: int = 16
-    """Pixels that the network paints beyond it on each side, so that it does not only learn borders."""
     batch: int = 4
     """Pictures a step, over all processes."""
     rate: float = 2e-3
     """Learning rate of Adam after the warm-up; falls with the inverse root of steps from `settle` on."""
-    predictor: float = 0.1
-    """The predictor's learning rate against the others': its wide layers add up 1,900 inputs, and each moves with a step."""
     warmup: int = 300
     settle: int = 10000
-    decay: float = 1e-2
-    """Weight decay of the predictor."""
     average: float = 0.999
     """Decay of the average of weights that is validated and kept."""
+    validate: int = 500
+    """Steps between validations (and states saved)."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Settings(Pace):
+    """Everything that can be set about the training of filters."""
+
+    margin: int = 16
+    """Pixels that the network paints beyond it on each side, so that it does not only learn borders."""
+    predictor: float = 0.1
+    """The predictor's learning rate against the others': its wide layers add up 1,900 inputs, and each moves with a step."""
+    decay: float = 1e-2
+    """Weight decay of the predictor."""
     content: float = 1.0
     style: float = 12.0
     ramp: int = 1000
@@ -75,9 +84,6 @@ class Settings:
     """Styles and photographs whose mean energies are the units of the losses."""
     exam: int = 6
     """Batches of held-out pictures that a validation looks at."""
-    validate: int = 500
-    """Steps between validations (and states saved)."""
-    seed: int = 0
 
 
 class Photo(NamedTuple):
@@ -202,7 +208,7 @@ def term_weights(settings: Settings, step: int) -> dict[str, float]:
     return {"content": settings.content, "style": style, "smooth": settings.smooth, "motion": motion}
 
 
-def rate(settings: Settings, step: int) -> float:
+def rate(settings: Pace, step: int) -> float:
     """Learning rate: linear warm-up, then constant, then falling with the inverse root. It does not know the end."""
     fall = min(1.0, math.sqrt(settings.settle / max(1, step)))
     return settings.rate * min(1.0, (step + 1) / max(1, settings.warmup)) * fall

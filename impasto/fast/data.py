@@ -56,7 +56,12 @@ def split(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 def read(paths: Iterable[Path], side: int) -> list[Pixels]:
     """Decode pictures to 8-bit sRGB, at most `side` px on the long edge; those that cannot be read are counted and skipped."""
-    pictures, skipped = [], []
+    return list(decoded(paths, side).values())
+
+
+def decoded(paths: Iterable[Path], side: int) -> dict[Path, Pixels]:
+    """What `read` finds, by its path."""
+    pictures, skipped = {}, []
     for path in paths:
         try:
             with PILImage.open(path) as file:
@@ -66,7 +71,7 @@ def read(paths: Iterable[Path], side: int) -> list[Pixels]:
             skipped.append(path.name)
             continue
         picture.thumbnail((side, side), PILImage.Resampling.LANCZOS)
-        pictures.append(np.asarray(picture))
+        pictures[path] = np.asarray(picture)
     if skipped:
         log.warning("%d pictures cannot be read and are skipped: %s", len(skipped), ", ".join(skipped[:5]))
     return pictures

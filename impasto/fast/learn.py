@@ -23,8 +23,8 @@ from impasto.fast import data, nets, style
 from impasto.fast.course import Batch, Course, Settings
 from impasto.fast.layers import Code
 from impasto.fast.loop import State, Training, validate, written
+from impasto.fast.losses import CONTENT_LAYER, STYLE_LAYERS, encode_style
 from impasto.fast.losses import Style as Wanted
-from impasto.fast.losses import encode_style
 from impasto.fast.nets import AnyStyle
 from impasto.fast.style import Style
 from impasto.fast.train import check
@@ -48,6 +48,8 @@ PHOTOS = Path(__file__).parent / "photos"
 """Photographs in the public domain, for want of the user's own; those named `held-...` are kept to measure on."""
 USUAL = {"relu1_1": 1.3e5, "relu2_1": 1.26e7, "relu3_1": 6.97e7, "relu4_1": 5.64e7}
 """|μ|² + |σ|² of each style layer, meaned over the shipped network's training: what its distances were measured in."""
+CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512}
+"""Of VGG-16, which USUAL was measured with."""
 
 PARTS: dict[str, Callable[[str], bool]] = {
     "head": lambda name: not name.startswith(("body.", "predictor.")),
@@ -106,7 +108,7 @@ class Commission(Course):
     def __init__(self, source: data.Source, encoder: VGG, settings: Settings, wanted: Wanted, like: Course | None = None) -> None:
         self.wanted = wanted
         super().__init__(source, encoder, settings, like)
-        self.usual = {layer: torch.tensor(value, device=self.device) for layer, value in USUAL.items()}
+        self.usual = {layer: torch.tensor(value * _share(encoder, layer), device=self.device) for layer, value in USUAL.items()}
 
     def style(self, number: int) -> Wanted:
         """The painting, whatever the number."""
@@ -123,6 +125,7 @@ class Learner(Training[Filter]):
         *,
         net: AnyStyle | None = None,
         parts: str = "all",
+        encoder: str = "vgg16",
         name: str = "style",
         passport: Mapping[str, Any] | None = None,
         settings: Settings = SETTINGS,
@@ -130,14 +133,14 @@ class Learner(Training[Filter]):
     ) -> None:
         """Look at the painting, and read the photographs in folders (default: the embedded ones); a tenth is held out.
 
-        `net`: what to start from (default: the embedded network). `parts`: which parameters change, see PARTS. `name` and
-        `passport` (title, artist, year, rights ...) go into the style file.
+        `net`: what to start from (default: the embedded network). `parts`: which parameters change, see PARTS. `encoder`: what
+        judges, a name or a file. `name` and `passport` (title, artist, year, rights ...) go into the style file.
 
         Raises:
             UnfitPicture: a painting with a side under 64 px.
-            UsageError: no such folder, fewer than 8 readable photographs, unknown parts or device, settings or a name that
-                do not fit.
-            WeightsError: there is no network to start from.
+            UsageError: no such folder, fewer than 8 readable photographs, unknown parts, encoder or device, settings or a name
+                that do not fit.
+            WeightsError: there is no network to start from, or the encoder's file is damaged.
         """
         if parts not in PARTS:
             raise UsageError(f"parts {parts!r} is not one of {', '.join(PARTS)}")
@@ -147,18 +150,20 @@ class Learner(Training[Filter]):
         chosen, precision = devices.choose(device)
         self.accelerator, self.settings, self.parts = Alone(chosen), settings, parts
         self.net = backbone() if net is None else net
-        encoder = encoders.load("vgg16")
+        judge = encoders.load(encoder).to(chosen).precision(precision)
+        judge.check([*STYLE_LAYERS, CONTENT_LAYER])
         seen = style.fitted(painting, SIZE)
         about = {"painting": weights.digest({"painting": seen})}
-        self.first = style.of(self.net, encoder, painting, name, {**(passport or {}), **about})
+        self.first = style.of(self.net, encoders.load("vgg16"), painting, name, {**(passport or {}), **about})
         self.unlearned = math.nan
-        encoder = encoder.to(chosen).precision(precision)
-        wanted = encode_style(encoder, [(1.0, seen)])
+        wanted = encode_style(judge, [(1.0, seen)])
         learned, held = sources(settings, photos)
         self.count = len(learned.photos)
-        self.course = Commission(learned, encoder, settings, wanted)
-        self.held = Commission(held, encoder, settings, wanted, self.course)
-        self.state = self._fresh({"kind": "learning", **about, "start": _identity(self.net), "parts": parts})
+        self.course = Commission(learned, judge, settings, wanted)
+        self.held = Commission(held, judge, settings, wanted, self.course)
+        self.state = self._fresh(
+            {"kind": "learning", **about, "encoder": judge.name, "start": _identity(self.net), "parts": parts}
+        )
 
     def _fresh(self, about: Mapping[str, str]) -> State[Filter]:
         found = Filter(self.net, self.first.code, self.parts).to(self.accelerator.device)
@@ -259,6 +264,11 @@ def sources(settings: Settings, photos: Sequence[Path]) -> tuple[data.Source, da
     side = settings.crop + 2 * settings.margin
     apart = data.read(held, SIZE) or pictures
     return data.Source(pictures, [], side, seed=settings.seed), data.Source(apart, [], side, widen=False)
+
+
+def _share(encoder: VGG, layer: str) -> float:
+    """Channels of a layer, as a share of VGG-16's: energies are summed over them."""
+    return len(encoder.get_buffer(f"{layer}_bias")) / CHANNELS[layer]
 
 
 def _identity(net: AnyStyle) -> str:

@@ -18,13 +18,14 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from impasto.errors import OutputError, PaintingError, WeightsError
-from impasto.fast.course import Batch, Course, Settings, examination, rate, term_weights, terms
+from impasto.fast.course import Batch, Course, Pace, Settings, examination, rate, term_weights, terms
 from impasto.features import weights
 from impasto.types import Image, Step
 
 log = logging.getLogger(__name__)
 
 N = TypeVar("N", bound=nn.Module)
+B = TypeVar("B")
 
 
 class State(Generic[N]):
@@ -33,7 +34,7 @@ class State(Generic[N]):
     def __init__(
         self,
         net: N,
-        settings: Settings,
+        settings: Pace,
         groups: Sequence[dict[str, Any]] | None = None,
         about: Mapping[str, str] | None = None,
     ) -> None:
@@ -107,26 +108,35 @@ def validate(lesson: nn.Module, course: Course, batches: Sequence[Batch]) -> dic
     return {**sums, "total": settings.content * sums["content"] + settings.style * sums["style"]}
 
 
-class Training(ABC, Generic[N]):
-    """The loop of one run of training. What is learned, from which pictures, and how it is kept, its subclasses say."""
+class Loop(ABC, Generic[N, B]):
+    """The loop of one run of training. What is learned, from which batches, and how it is kept, its subclasses say."""
 
     accelerator: Any
-    settings: Settings
-    course: Course
-    held: Course
-    """The pictures that are held out to measure on."""
+    settings: Pace
     state: State[N]
 
     @abstractmethod
     def lesson(self, net: N) -> nn.Module:
-        """What paints a batch: (photo, row, noise, strength, moved or None) -> (painted, moved painted or None)."""
+        """The network as distributed training wants it: all that a step computes with its parameters in one call."""
+
+    @abstractmethod
+    def losses(self, lesson: nn.Module, step: int) -> tuple[dict[str, Tensor], Mapping[str, float]]:
+        """The unweighted terms of a step's loss on this process's part of its batch, and their weights."""
+
+    @abstractmethod
+    def exam(self) -> Sequence[B]:
+        """The fixed batches that validations look at."""
+
+    @abstractmethod
+    def measure(self, net: N, exam: Sequence[B]) -> dict[str, float]:
+        """What a validation finds; its "total" is what the best network has the least of."""
 
     @abstractmethod
     def begin(self) -> None:
         """Called before the first step of a run that does not go on with another."""
 
     @abstractmethod
-    def standing(self, out: Path, exam: Sequence[Batch]) -> float:
+    def standing(self, out: Path, exam: Sequence[B]) -> float:
         """Validation loss of what lies at `out` and must be beaten."""
 
     @abstractmethod
@@ -134,8 +144,14 @@ class Training(ABC, Generic[N]):
         """Note a validation, and write the network to `out` where it is the best so far."""
 
     @abstractmethod
-    def preview(self, net: N, exam: Sequence[Batch]) -> Image:
+    def preview(self, net: N, exam: Sequence[B]) -> Image:
         """A picture that shows how far it is."""
+
+    def part(self) -> None:
+        """Let several processes part together: one that leaves first can take the others' connections down with it."""
+        if self.accelerator.num_processes > 1:
+            self.accelerator.wait_for_everyone()
+            torch.distributed.destroy_process_group()
 
     def steps(
         self, out: Path, state: Path, *, count: int | None = None, seconds: float = math.inf, resume: bool = False
@@ -154,7 +170,7 @@ class Training(ABC, Generic[N]):
         else:
             self.begin()
         lesson, self.state.optimizer = self.accelerator.prepare(self.lesson(self.state.net), self.state.optimizer)
-        exam, goal = examination(self.held), count or 10**9
+        exam, goal = self.exam(), count or 10**9
         self.state.best = min(self.state.best, self.standing(out, exam))
         usual, pace, saved = math.inf, 0.0, self.state.step
         try:
@@ -189,13 +205,10 @@ class Training(ABC, Generic[N]):
 
     def _step(self, lesson: nn.Module, usual: float) -> dict[str, float]:
         state, settings, accelerator = self.state, self.settings, self.accelerator
-        factors, (rank, ranks) = term_weights(settings, state.step), (accelerator.process_index, accelerator.num_processes)
-        batch = self.course.batch(state.step, rank, ranks, moving=factors["motion"] > 0)
         for group in state.optimizer.param_groups:
             group["lr"] = rate(settings, state.step) * group.get("share", 1.0)
-        painted, moved = lesson(batch.photo, batch.row, batch.noise, batch.strength, batch.moved)
-        found = terms(settings, self.course, batch, painted, moved)
-        total = sum((factors[name] * term for name, term in found.items()), torch.zeros((), device=painted.device))
+        found, factors = self.losses(lesson, state.step)
+        total = sum((factors[name] * term for name, term in found.items()), torch.zeros((), device=accelerator.device))
         values = {name: accelerator.reduce(term.detach(), "mean").item() for name, term in {**found, "total": total}.items()}
         if not math.isfinite(values["total"]) or values["total"] > 50 * usual:
             raise PaintingError(
@@ -209,11 +222,11 @@ class Training(ABC, Generic[N]):
         state.follow()
         return values
 
-    def _examine(self, exam: Sequence[Batch], out: Path) -> Image | None:
+    def _examine(self, exam: Sequence[B], out: Path) -> Image | None:
         if not self.accelerator.is_main_process:
             return None
         net = self.state.averaged()
-        found = validate(self.lesson(net), self.held, exam)
+        found = self.measure(net, exam)
         log.info("step %d, %.0f s: held out %s", self.state.step, self.state.seconds, brief(found))
         better = found["total"] < self.state.best or not out.exists()
         if better:
@@ -227,6 +240,35 @@ class Training(ABC, Generic[N]):
         if self.accelerator.is_main_process:
             with written(path):
                 self.state.save(path)
+
+
+class Training(Loop[N, Batch]):
+    """Training of what paints, by what VGG-16 sees in what it painted."""
+
+    settings: Settings
+    course: Course
+    held: Course
+    """The pictures that are held out to measure on."""
+
+    @abstractmethod
+    def lesson(self, net: N) -> nn.Module:
+        """What paints a batch: (photo, row, noise, strength, moved or None) -> (painted, moved painted or None)."""
+
+    def losses(self, lesson: nn.Module, step: int) -> tuple[dict[str, Tensor], Mapping[str, float]]:
+        """Content, style and motion of the batch as it is painted now."""
+        factors = term_weights(self.settings, step)
+        rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
+        batch = self.course.batch(step, rank, ranks, moving=factors["motion"] > 0)
+        painted, moved = lesson(batch.photo, batch.row, batch.noise, batch.strength, batch.moved)
+        return terms(self.settings, self.course, batch, painted, moved), factors
+
+    def exam(self) -> Sequence[Batch]:
+        """Held-out photographs and styles."""
+        return examination(self.held)
+
+    def measure(self, net: N, exam: Sequence[Batch]) -> dict[str, float]:
+        """Content and style at full strength."""
+        return validate(self.lesson(net), self.held, exam)
 
 
 @contextmanager

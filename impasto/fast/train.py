@@ -76,7 +76,7 @@ class Teacher(Training[AnyStyle]):
             MissingExtra: Accelerate is not installed.
         """
         check(settings)
-        self.accelerator, self.settings = _accelerator(device), settings
+        self.accelerator, self.settings = accelerator(device), settings
         fast = multiplies_bfloat16(self.accelerator.device)
         encoder = encoders.load("vgg16").to(self.accelerator.device).precision(torch.bfloat16 if fast else torch.float32)
         learned, held = _sources(settings, photos, styles)
@@ -104,12 +104,6 @@ class Teacher(Training[AnyStyle]):
             raise WeightsError(f"{path} does not fit the network {self.settings.net!r}") from error
         self.state.average = {name: tensor.detach().clone() for name, tensor in self.state.net.state_dict().items()}
         self.started = True
-
-    def part(self) -> None:
-        """Let several processes part together: one that leaves first can take the others' connections down with it."""
-        if self.accelerator.num_processes > 1:
-            self.accelerator.wait_for_everyone()
-            torch.distributed.destroy_process_group()
 
     def lesson(self, net: AnyStyle) -> nn.Module:
         """Predictor and painter."""
@@ -140,7 +134,12 @@ class Teacher(Training[AnyStyle]):
         return torch.cat(list(net(exam[0].photo, net.predict(exam[0].row))[:, None]), -1)
 
 
-def _accelerator(device: str | None) -> Any:
+def accelerator(device: str | None) -> Any:
+    """Accelerate, on the CPU alone or on what there is.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
     try:
         from accelerate import Accelerator
     except ImportError as error:
@@ -181,7 +180,7 @@ def save_net(path: Path, net: AnyStyle, settings: Settings, figures: Mapping[str
     weights.save(path, tensors, {"kind": "net", "net": settings.net, "settings": asdict(settings), **figures})
 
 
-def record(path: Path, row: Mapping[str, float]) -> None:
+def record(path: Path, row: Mapping[str, object]) -> None:
     """Append a row to a CSV file, with a header at its start."""
     fresh = not path.exists()
     with path.open("a", newline="") as file:

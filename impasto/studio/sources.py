@@ -1,0 +1,171 @@
+"""What people drop on the page, opened: photographs, paintings, filters by name or file, shares, and what a recipe restores."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.studio.desk import Desk
+from impasto.studio.job import Wrong, at
+
+if TYPE_CHECKING:
+    from impasto.paint.pictures import Style
+    from impasto.paint.settings import Settings
+    from impasto.pixels.io import Picture
+    from impasto.types import Image
+
+PIXELS = 50_000_000
+"""Pixels of the largest picture that is opened: more than any camera in a pocket makes, 600 MB of memory."""
+LARGE, MEMORY = 1024, "4GB"
+"""Results larger than this, px, are painted in tiles where they would take more memory than this."""
+MOST = 8
+"""Styles that may be mixed."""
+GIVEN = "given by the program"
+"""What a recipe says of masks that were painted in the page, as `impasto inspect --reproduce` knows it."""
+
+
+def picture(desk: Desk, path: str | None, field: str, missing: str) -> tuple[Picture, dict[str, str]]:
+    """A picture that was dropped, with its name and SHA-256 for the recipe.
+
+    Raises:
+        Wrong: there is none, it is no picture, or it has too many pixels.
+    """
+    from impasto.paint.pictures import digest
+    from impasto.pixels import io
+
+    if not path:
+        raise Wrong(field, missing)
+    with at(field, path):
+        found = io.load(path, max_pixels=PIXELS)
+    names = {"source": Path(path).name, "sha256": digest(found)}
+    desk.pictures[names["sha256"]] = path
+    return found, names
+
+
+def styles(desk: Desk, named: Sequence[str] | None, paintings: Sequence[str] | None, shares: str, field: str) -> list[Style]:
+    """Filters by their names, then paintings, in these shares.
+
+    Raises:
+        Wrong: none or too many, one that cannot be read, or shares that do not fit.
+    """
+    from impasto.paint.pictures import Style
+
+    names, files = list(named or ()), list(paintings or ())
+    if not names and not files:
+        raise Wrong(field, "There is no style yet: choose a filter, or drop a painting.")
+    if len(names) + len(files) > MOST:
+        raise Wrong(field, f"{len(names) + len(files)} styles are too many: mix {MOST} at most.")
+    weights = _weights(shares, len(names) + len(files), field)
+    found = [style(desk, name, weight, field) for name, weight in zip(names, weights, strict=False)]
+    for file, weight in zip(files, weights[len(names) :], strict=True):
+        opened, told = picture(desk, file, field, "")
+        found.append(Style(opened, weight, told["source"], told["sha256"]))
+    return found
+
+
+def style(desk: Desk, name: str, weight: float, field: str) -> Style:
+    """A filter by its name, never by a path: one that is built in, or of this desk.
+
+    Raises:
+        Wrong: there is none of that name.
+    """
+    from impasto import still
+    from impasto.fast import style as filters
+
+    # `filters.named` would tell of a path whether there is such a file
+    if name not in {*desk.filters, *filters.names()}:
+        near = difflib.get_close_matches(name.lower(), [*desk.filters, *filters.names()], 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else "choose one from the list."
+        raise Wrong(field, f"There is no filter named {name!r}: {hint}")
+    with at(field):
+        return still.open_style(filters.read(desk.filters[name]) if name in desk.filters else filters.named(name), weight)
+
+
+def _weights(text: str, count: int, field: str) -> list[float]:
+    words = re.findall(r"[^\s,;:]+", text or "")
+    if not words:
+        return [1.0] * count
+    try:
+        found = [float(word) for word in words]
+    except ValueError as error:
+        raise Wrong(field, f"The shares {text!r} are not numbers: write them like 2, 1.") from error
+    if len(found) != count:
+        raise Wrong(field, f"{len(found)} shares for {count} styles: write one for each, filters first.")
+    return found
+
+
+def settings(field: str, **chosen: Any) -> Settings:
+    """Settings as a form has them; large results are given a cap of memory.
+
+    Raises:
+        Wrong: a value out of range.
+    """
+    from impasto.paint.settings import settings_from
+
+    with at(field):
+        size = int(chosen["size"])
+        return settings_from({**chosen, "size": size, "max_memory": MEMORY if size > LARGE else ""})
+
+
+def mask(layers: Sequence[Any], colors: Mapping[str, str]) -> dict[str, Image]:
+    """What was painted over a photograph, by the brush's colors: a mask for each that was used.
+
+    `layers`: height x width x 4, uint8, the last on top. `colors`: names and "#rrggbb".
+    """
+    import numpy as np
+    import torch
+
+    found: dict[str, Any] = {}
+    wanted = np.array([[int(value[place : place + 2], 16) for place in (1, 3, 5)] for value in colors.values()], np.float32)
+    for layer in layers:
+        alpha = layer[..., 3].astype(np.float32) / 255
+        nearest = np.square(layer[..., None, :3].astype(np.float32) - wanted).sum(-1).argmin(-1)
+        for number, name in enumerate(colors):
+            here = alpha * (nearest == number)
+            before = found.get(name, np.zeros_like(here))
+            found[name] = before * (1 - alpha) + here
+    return {name: torch.from_numpy(each)[None, None] for name, each in found.items() if each.max() > 0}
+
+
+def restored(desk: Desk, path: str) -> dict[str, Any] | None:
+    """What the recipe in a picture says for the form, and `photo` where its photograph was opened here; None without one."""
+    from impasto.pixels import recipe
+
+    with at("photo", path):
+        told = recipe.read(path)
+    if told is None or told.get("verb") != "image" or not isinstance(told.get("settings"), dict):
+        return None
+    found = {name: value for name, value in told["settings"].items() if name in KEPT}
+    size = str(found.pop("size", ""))
+    if size.isdigit():
+        found["size"] = int(size)
+    known, shares, lost = _known(desk, told.get("styles"))
+    if not lost:
+        found |= {**known, "shares": shares}
+    return {**found, "photo": desk.pictures.get(str((told.get("content") or {}).get("sha256"))), "lost": lost}
+
+
+KEPT = ("strength", "style_scale", "preserve_color", "quality", "time", "seed", "size")
+"""Settings that the form has."""
+
+
+def _known(desk: Desk, entries: Any) -> tuple[dict[str, list[str]], str, list[str]]:
+    """The styles of a recipe that are at hand, their shares, and the names of those that are not."""
+    from impasto.fast import style as filters
+
+    rows = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    there, named, paintings, lost = {*filters.names(), *desk.filters}, [], [], []
+    for entry in rows:
+        source, digest = str(entry.get("source")), str(entry.get("sha256"))
+        if source in there:
+            named.append((source, entry.get("weight")))
+        elif digest in desk.pictures:
+            paintings.append((desk.pictures[digest], entry.get("weight")))
+        else:
+            lost.append(source)
+    shares = ", ".join(f"{weight:.4g}" for _, weight in [*named, *paintings] if isinstance(weight, int | float))
+    chosen = {"named": [name for name, _ in named], "paintings": [file for file, _ in paintings]}
+    return chosen, shares if len(rows) > 1 else "", lost

@@ -1,0 +1,165 @@
+"""The tab for clips: painted by filters, steady while they move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from impasto.studio import fields, job, sources
+from impasto.studio.desk import Desk, Made
+from impasto.studio.fields import Changes, Chooser, Studio
+from impasto.studio.job import News, Wrong, at
+
+if TYPE_CHECKING:
+    from impasto.types import Image, Step
+    from impasto.video.work import Work
+
+TAB = "video"
+DRAFT = 4
+"""A draft paints one frame of so many, at half the size."""
+
+
+def clip_field(label: str) -> gr.Video:
+    """A field for a clip."""
+    return fields.unread(gr.Video(label=label, sources=["upload"], height=260, buttons=[], elem_id="video-clip"))
+
+
+class Film:
+    """A clip's painting as a job; nothing is kept of one that was stopped."""
+
+    before: Path | None = None
+    label = "Looking for shots: frame"
+
+    def __init__(self, desk: Desk, work: Work, recipe: dict[str, Any], name: str, caption: str) -> None:
+        self.desk, self.work, self.recipe, self.caption = desk, work, recipe, caption
+        self.path, self.finished, self.last = desk.path(f"{name}-painted.mp4"), False, list[Any]()
+
+    def steps(self) -> Iterator[Step]:
+        """Looking for shots, painting, writing."""
+        from impasto.types import Step
+        from impasto.video import io, render
+        from impasto.video.work import clear, keep_plan, looked_through
+
+        looking, count = looked_through(self.work), max(1, len(self.work.source) // self.work.step)
+        while True:
+            try:
+                yield Step(next(looking), count)
+            except StopIteration as end:
+                plan = end.value
+                break
+        keep_plan(self.work, plan)
+        self.label = "Painting: frame"
+        for step in render.render(self.work, plan):
+            self.last = [step.preview] if step.preview is not None else self.last
+            yield step
+        self.label = "Writing: frame"
+        yield from render.assemble(self.work, plan, io.open_sink(self.path, like=self.work.source, recipe=self.recipe))
+        clear(self.work.folder)
+        self.finished = True
+
+    def finish(self, stopped: bool) -> Made | None:
+        """The clip, when it is whole."""
+        if not self.finished:
+            return None
+        image: Image = self.last[0]
+        return Made(self.path, job.poster(self.desk, image, "frame.jpg"), self.caption, self.recipe)
+
+
+def begin(
+    desk: Desk, clip: str | None, named: Sequence[str], paintings: Sequence[str], shares: str,
+    size: float, strength: float, quality: str, temporal: str, preserve_color: str,
+) -> Film:  # fmt: skip
+    """The painting of a clip.
+
+    Raises:
+        Wrong: something of the form cannot be.
+    """
+    from impasto import device
+    from impasto.video import curve, io
+    from impasto.video.look import Filters, Timed, learned
+    from impasto.video.work import Work
+
+    if not clip:
+        raise Wrong("clip", "There is no clip yet: drop one here.")
+    with at("clip", clip):
+        source = io.open_source(clip)
+    styles = sources.styles(desk, named, paintings, shares, "styles")
+    draft = quality == "draft"
+    edge = int(size) // (2 if draft else 1)
+    with at("styles"):
+        timed = tuple(Timed(each, style.weight) for each, style in zip(learned(styles, edge), styles, strict=True))
+    chosen: dict[str, Any] = {"size": str(int(size)), "quality": quality, "strength": f"{strength:g}", "temporal": temporal}
+    chosen |= {"preserve_color": preserve_color, "seed": 0}
+    with at("settings"):
+        look = Filters(timed, curve.strength(strength), (), preserve_color, str(device.choose()[0]))
+        work = Work(
+            source, look, desk.path("frames"), edge, temporal, DRAFT if draft else 1, names={"network": timed[0].style.net}
+        )
+    stem = Path(clip).stem
+    caption = f"{stem} in the style of {', '.join(Path(style.name).stem for style in styles)}"
+    return Film(desk, work, _recipe(clip, chosen, work, styles), stem, caption)
+
+
+def _recipe(clip: str, settings: dict[str, Any], work: Work, styles: list[Any]) -> dict[str, Any]:
+    import torch
+
+    import impasto
+
+    told = [{"source": style.name, "weight": style.weight, "sha256": style.sha256} for style in styles]
+    found = {"version": impasto.__version__, "torch": torch.__version__, "verb": "video", "settings": settings}
+    return {**found, "content": {"source": Path(clip).name}, **work.names, "styles": told}
+
+
+def settings_fields() -> list[Any]:
+    """Fields for size, strength, quality, steadiness and colors."""
+    return [
+        gr.Slider(128, 1920, 512, step=32, label="Size", info="Long edge, px."),
+        gr.Slider(0, 1, 1, step=0.05, label="Strength", info="0 leaves the clip, 1 is all of the style."),
+        gr.Radio([("draft: one frame in four, half the size", "draft"), "good"], value="good", label="Quality"),
+        gr.Radio(["off", "fast", "smooth"], value="fast", label="Steadiness", info="How paint is kept steady; smooth is slower."),
+        gr.Radio([("the painting's", "off"), ("the clip's", "luminance")], value="off", label="Colors"),
+    ]
+
+
+def build(studio: Studio) -> Chooser:
+    """The tab, and what its parts do."""
+    with gr.Row():
+        with gr.Column(scale=2, min_width=320):
+            clip = clip_field("Clip")
+            wrong = fields.wrong()
+            styles = fields.chooser()
+            settings = settings_fields()
+            wrong_settings = fields.wrong()
+        with gr.Column(scale=3, min_width=320):
+            frame = gr.Image(label="Frame", buttons=[], interactive=False, height=320, elem_id="video-frame")
+            film = gr.Video(label="Painted clip", interactive=False, height=420, elem_id="video-film")
+
+            def show(news: News) -> Changes:
+                return {film: str(news.made.file)} if news.made else {frame: str(news.preview), film: None}
+
+            places = {"clip": wrong, "styles": styles.wrong, "settings": wrong_settings}
+            board = fields.easel(TAB, "Paint", [frame, film], show, places)
+
+    def paint(request: gr.Request, *values: Any) -> Iterator[Changes]:
+        yield from board.run(lambda: studio.follow(request, TAB, lambda desk: begin(desk, *values)))
+
+    board.start.click(paint, [clip, *styles.inputs, *settings], board.outputs, **fields.RUNS)
+    studio.stopping(board)
+
+    def video(
+        clip: str | None, named: list[str] | None, paintings: list[str] | None, shares: str | None,
+        size: float, strength: float, quality: str, temporal: str, preserve_color: str, request: gr.Request,
+    ) -> Iterator[Any]:  # fmt: skip
+        def start(desk: Desk) -> Film:
+            asked = (clip, named or [], paintings or [], shares or "")
+            return begin(desk, *asked, size, strength, quality, temporal, preserve_color)
+
+        yield from fields.refusing(studio.follow(request, TAB, start))
+
+    with gr.Group(visible=False):
+        hidden = [clip_field("clip"), *fields.chooser().inputs, *settings_fields()]
+        fields.endpoint("video", video, hidden, "Paint a clip in the style of filters, by their names, and of paintings.")
+    return styles
