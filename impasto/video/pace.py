@@ -73,10 +73,13 @@ class Pace:
 
 
 def ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
-    """The items, made in a thread of their own, so many in advance."""
+    """The items, made in a thread of their own, so many in advance; once it is closed no more are begun."""
     end: Any = object()
-    with ThreadPoolExecutor(1) as thread:
+    thread = ThreadPoolExecutor(1)
+    try:
         waiting = deque(thread.submit(next, items, end) for _ in range(count))
         while (item := waiting.popleft().result()) is not end:
             waiting.append(thread.submit(next, items, end))
             yield item
+    finally:
+        thread.shutdown(cancel_futures=True)

@@ -3,6 +3,7 @@
 import base64
 import http.server
 import os
+import re
 import shutil
 import threading
 import time
@@ -327,6 +328,19 @@ def test_a_painter_that_does_not_start_is_told_of_for_good(app, browser, tmp_pat
         page.wait_for_timeout(8500)
         assert "could not be started" in page.text_content("#note")
         assert page.is_hidden("#loading")
+
+
+def test_a_graphics_processor_that_fails_is_done_without(app, browser, tmp_path):
+    own = shutil.copytree(app, tmp_path / "app")
+    worker = own / "painter-worker.js"
+    told = worker.read_text()
+    lying = re.sub(r"(async function hasGPU\(.*\) {)", r"\1 return true;", told)
+    assert lying != told
+    worker.write_text(lying)
+    with served(own) as (address, _), phone(browser, address, service_workers="block") as page:
+        assert page.evaluate("document.documentElement.dataset.runtime") == "wasm"
+        page.set_input_files("#file", as_file(photograph()))
+        finished(page)
 
 
 STREAMS = """

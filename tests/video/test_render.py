@@ -2,8 +2,6 @@
 
 import multiprocessing
 import os
-import resource
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -282,9 +280,9 @@ def test_a_cluster_that_does_not_answer_is_said_and_finished_frames_are_kept(cli
     assert {path.name: path.read_bytes() for path in todo.folder.iterdir()} == kept
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits are POSIX")
 def test_a_disk_that_is_full_while_painting_keeps_finished_frames(clip, tmp_path, small):
     """A limit on the size of files stands for the full disk."""
+    resource = pytest.importorskip("resource", reason="limits are POSIX")
     whole = painted(job(clip, tmp_path / "whole"))
     todo = job(clip, tmp_path / "w")
     made = work.plan(todo)

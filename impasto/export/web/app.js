@@ -346,6 +346,19 @@ async function becomeOffline() {
   if (await keepAll(files)) document.documentElement.dataset.offline = "ready";
 }
 
+/** Start the painter with a filter; without the graphics processor where that says it can, and cannot. */
+async function start(way, first) {
+  const ready = await painter.start({ runtime: way, progress: (share) => loading(0.05 + 0.8 * share) });
+  runtime = document.documentElement.dataset.runtime = ready.runtime;
+  document.documentElement.dataset.threads = ready.threads;
+  try {
+    await choose(first);
+  } catch (error) {
+    if (way !== "auto" || runtime === "wasm") throw error;
+    await start("wasm", first);
+  }
+}
+
 async function begin() {
   listen();
   about = await (await fetch("app.json")).json();
@@ -354,10 +367,7 @@ async function begin() {
   $("sample").src = first.thumb;
   $(`filter-${first.name}`).checked = true;
   loading(0.05);
-  const ready = await painter.start({ runtime: asked.get("runtime") ?? "auto", progress: (share) => loading(0.05 + 0.8 * share) });
-  runtime = document.documentElement.dataset.runtime = ready.runtime;
-  document.documentElement.dataset.threads = ready.threads;
-  await choose(first);
+  await start(asked.get("runtime") ?? "auto", first);
   loading(1);
   $("begin").disabled = $("choose").disabled = false;
   becomeOffline().catch(() => {}); // offline is a comfort: painting goes on without
