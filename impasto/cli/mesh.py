@@ -174,18 +174,12 @@ def prepare(wanted: Wanted, settings: Settings) -> Painting:
         report.say(f"impasto: {note}", quiet=wanted.quiet)
     shelf = Shelf()
     styles = [shelf.style(word) for word in wanted.styles]
-    names: dict[str, Any] = {"content": {"source": wanted.model}}
-    if any(word.place for word in wanted.styles):
-        names["places"] = [word.place for word in wanted.styles]
     shown = sum(count for _, count in wanted.films) + len(wanted.stills) + (8 if wanted.sheet else 0)
     spared = shown * SHOWN * int(settings.size) ** 2 if settings.size.isdigit() else 0.0
     deadline = report.BEGUN + settings.time - spared if settings.time else math.inf
     places = [word.place for word in wanted.styles]
-    if wanted.up != "auto":
-        names["up"] = wanted.up
     masks = {name: shelf.mask(file) for name, file in wanted.masks.items()}
-    if masks:
-        names["masks"] = {name: shelf.open(file)[1] for name, file in wanted.masks.items()}
+    names = mesh_files.told(wanted, shelf)
     return Painting(model, styles, settings, places=places, masks=masks, bind=still.bind, deadline=deadline, names=names)
 
 

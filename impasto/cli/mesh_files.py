@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from impasto.cli import batch, places, words
 from impasto.cli.staging import Staging
@@ -14,6 +14,7 @@ from impasto.cli.words import StyleWord
 from impasto.errors import ImpastoError, OutputExists, UsageError
 
 if TYPE_CHECKING:
+    from impasto.cli.shelf import Shelf
     from impasto.mesh.paint import Painting
 
 FRAMES = 96
@@ -96,6 +97,22 @@ def parse_masks(texts: Sequence[str]) -> dict[str, str]:
     return dict(found)
 
 
+def told(wanted: Wanted, shelf: Shelf) -> dict[str, Any]:
+    """What recipes say of the command, besides settings and styles.
+
+    Raises:
+        PictureError: a mask cannot be read.
+    """
+    found: dict[str, Any] = {"content": {"source": wanted.model}}
+    if any(word.place for word in wanted.styles):
+        found["places"] = [word.place for word in wanted.styles]
+    if wanted.masks:
+        found["masks"] = {name: shelf.open(file)[1] for name, file in wanted.masks.items()}
+    if wanted.up != "auto":
+        found["up"] = wanted.up
+    return {**found, "unlit": True} if wanted.unlit else found
+
+
 def check(wanted: Wanted) -> None:
     """Check before anything is read that everything can be written, as far as its names are known.
 
@@ -104,7 +121,7 @@ def check(wanted: Wanted) -> None:
     """
     import numpy as np
 
-    from impasto.mesh import cameras, export, viewpoint
+    from impasto.mesh import cameras, export, viewer, viewpoint
     from impasto.pixels import io
 
     if not wanted.render_style:
@@ -124,33 +141,40 @@ def check(wanted: Wanted) -> None:
     wanted.staging.check(wanted.again)
     for file in filter(None, [*wanted.stills.values(), wanted.sheet, wanted.preview, wanted.staging.still]):
         batch.check_ours(file, wanted.force)
-    frames = list(_frames(wanted))
+    if wanted.staging.viewer and not (wanted.force or viewer.ours(wanted.staging.viewer)):
+        raise OutputExists(f"{wanted.staging.viewer} exists already and was not made by impasto: --force replaces it")
     if wanted.unfinished and not (wanted.resume or wanted.force):
         raise OutputExists(f"{wanted.output} is unfinished: --resume goes on with it, --force begins again")
     if wanted.resume and not wanted.unfinished and not wanted.render_style:
         raise UsageError(f"there is nothing to go on with: neither {wanted.output} nor {wanted.state}; leave --resume out")
-    check_names(wanted, [*filter(None, [wanted.output]), *wanted.shown, *frames], [])
+    check_names(wanted, [*filter(None, [wanted.output])], [])
 
 
 def check_all(wanted: Wanted, work: Painting) -> None:
     """Check before painting every file that will be written, those beside the model too, now that the model is known.
 
     Raises:
-        ImpastoError: one is there, or read, or written twice; or the model cannot be put together again.
+        ImpastoError: one is there, or read, or written twice; or the model cannot be put together again; or the photograph's
+            camera does not see it.
     """
     from impasto.mesh import export
 
     files = export.names(work.model, work.atlas, wanted.output)
-    check_names(wanted, [*map(os.fspath, files), *wanted.shown, *_frames(wanted)], work.model.files)
+    check_names(wanted, [*map(os.fspath, files)], work.model.files)
     export.check_free(files, wanted.again)
+    if wanted.staging.site:
+        wanted.staging.check_view(work.stage, wanted.quiet)
 
 
-def check_names(wanted: Wanted, written: list[str], named: Iterable[Path]) -> None:
+def check_names(wanted: Wanted, files: list[str], named: Iterable[Path]) -> None:
     """Nothing is written twice, nor where something is read: model, what it names, styles, masks.
 
+    `files`: those of the painted model. `named`: what the model names.
+
     Raises:
-        UsageError: something is.
+        ImpastoError: something is; or frames cannot be written.
     """
+    written = [*files, *wanted.shown, *_frames(wanted)]
     places = [os.path.realpath(file) for file in written]
     if len(set(places)) < len(places):
         raise UsageError("two results would be written to one file: give them different names")

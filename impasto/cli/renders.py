@@ -52,15 +52,18 @@ def make(wanted: Wanted, settings: Settings, given: Collection[str]) -> int:
     _check(wanted, settings, given)
     mesh_files.check(wanted)
     scene = _scene(wanted, settings)
-    written = list[str]()
-    with report.deferred("" if wanted.quiet else batch.STOPPING) as stop:
-        for path in _pictures(scene, wanted, stop):
-            written.append(str(path))
-            if not wanted.as_json:
-                report.out(str(path))
-    if wanted.as_json:
-        facts = {"model": wanted.model, "finished": True, "seconds": round(time.monotonic() - begun, 2), "files": written[1:]}
-        report.result(written[0] if written else _shown(wanted)[0], facts, as_json=True)
+    written, complete = list[str](), False
+    try:
+        with report.deferred("" if wanted.quiet else batch.STOPPING) as stop:
+            for path in _pictures(scene, wanted, stop):
+                written.append(str(path))
+                if not wanted.as_json:
+                    report.out(str(path))
+        complete = True
+    finally:
+        if wanted.as_json and (written or complete):
+            facts = {"model": wanted.model, "finished": complete, "seconds": round(time.monotonic() - begun, 2)}
+            report.result((written or _shown(wanted))[0], {**facts, "files": written[1:]}, as_json=True)
     return report.DONE
 
 
@@ -97,20 +100,15 @@ def _scene(wanted: Wanted, settings: Settings) -> Scene:
     model = load.load(wanted.model, up=wanted.up)
     for note in model.notes:
         report.say(f"impasto: {note}", quiet=wanted.quiet)
-    mesh_files.check_names(wanted, _shown(wanted), model.files)
+    mesh_files.check_names(wanted, [], model.files)
     shelf = Shelf()
     styles = [shelf.style(word) for word in wanted.styles]
     places = [word.place for word in wanted.styles]
     laid = atlas.build(model, FINENESS * int(settings.size))
     stage = Stage(model, laid)
     found = regions.find(stage, places, {name: shelf.mask(file) for name, file in wanted.masks.items()})
-    names: dict[str, Any] = {"content": {"source": wanted.model}, "render_style": True}
-    if any(places):
-        names["places"] = places
-    if wanted.masks:
-        names["masks"] = {name: shelf.open(file)[1] for name, file in wanted.masks.items()}
     show = Show(stage, [page.image for page in laid.pages], unlit=wanted.unlit)
-    return Scene(show, found, styles, settings, names)
+    return Scene(show, found, styles, settings, {**mesh_files.told(wanted, shelf), "render_style": True})
 
 
 def _pictures(scene: Scene, wanted: Wanted, stop: report.Stop) -> Iterator[Path]:

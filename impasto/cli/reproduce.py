@@ -117,6 +117,8 @@ def _mesh(recipe: Recipe, file: str) -> Line:
     chosen = [*_styles(recipe, file), *regions(recipe, file)]
     if recipe.get("up"):
         chosen += ["--up", str(recipe["up"])]
+    if recipe.get("unlit"):
+        chosen.append("--unlit")
     return [*chosen, *_settings(recipe, file, mesh.SETTINGS)], [named(recipe.get("content"), file)]
 
 

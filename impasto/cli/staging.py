@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from impasto.mesh.model import Model
     from impasto.mesh.paint import Painted
     from impasto.mesh.stage import Stage
+    from impasto.mesh.viewpoint import Match
     from impasto.pixels.picture import Picture
 
 SHOWING = "Showing"
@@ -96,7 +97,9 @@ class Staging:
     @property
     def read(self) -> list[str]:
         """Files to read."""
-        return [file for file in (self.path, self.site, "" if "eye=" in self.camera else self.camera) if file]
+        from impasto.mesh import viewpoint
+
+        return [file for file in (self.path, self.site, "" if viewpoint.is_words(self.camera) else self.camera) if file]
 
     def check(self, force: bool) -> None:
         """Check all that can be checked before the model is known.
@@ -118,8 +121,10 @@ class Staging:
         if self.site:
             io.probe(self.site)
             io.check_output(self.still, force)
-            if "eye=" in self.camera:
+            if viewpoint.is_words(self.camera):
                 viewpoint.words(self.camera)
+            else:
+                viewpoint.points(self.camera)
             if self.sun:
                 site.sun(self.sun)
 
@@ -135,21 +140,34 @@ class Staging:
 
         return viewpoint.along(viewpoint.read(self.path), model, frames)
 
-    def viewpoint(self, model: Model, photo: Picture, *, quiet: bool = False) -> Camera:
-        """The camera of the photograph; how well it was matched is said.
+    def match(self, model: Model, photo: Picture) -> Match:
+        """The camera of the photograph.
 
         Raises:
             ImpastoError: its file cannot be read, or no camera sees the points so.
         """
         from impasto.mesh import viewpoint
 
-        if "eye=" in self.camera:
-            return viewpoint.words(self.camera).camera(model)
-        match = viewpoint.matched(self.camera, model, *photo.size)
-        report.say(f"impasto: {match.told()}", quiet=quiet)
-        if match.error > OFF * max(photo.size) or not viewpoint.sound(match.camera):
+        if viewpoint.is_words(self.camera):
+            return viewpoint.Match(viewpoint.words(self.camera).camera(model), {})
+        return viewpoint.matched(self.camera, model, *photo.size)
+
+    def check_view(self, stage: Stage, quiet: bool) -> None:
+        """Check that the camera of the photograph sees the model, and say how well it was matched.
+
+        Raises:
+            ImpastoError: it does not, or there is none; the photograph cannot be read.
+        """
+        from impasto.mesh import site
+        from impasto.pixels import io
+
+        photo = io.load(self.site)
+        match = self.match(stage.model, photo)
+        if match.errors:
+            report.say(f"impasto: {match.told()}", quiet=quiet)
+        if match.error > OFF * max(photo.size) or not match.sound:
             report.say("impasto: that camera is doubtful: are two points exchanged, or is the photograph cropped?")
-        return match.camera
+        site.seen(stage, match.camera, photo)
 
 
 def staging(output: str, viewer: str, path: str, site: str, camera: str, sun: str) -> Staging:
@@ -168,7 +186,7 @@ def composed(found: Staging, stage: Stage, painted: Painted, *, force: bool, qui
     from impasto.pixels import io
 
     photo = io.load(found.site)
-    camera = found.viewpoint(painted.model, photo, quiet=quiet)
+    camera = found.match(painted.model, photo).camera
     light = site.estimated(photo.image, camera)
     if found.sun:
         light = light.given(found.sun)

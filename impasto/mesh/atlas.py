@@ -9,7 +9,7 @@ import torch
 
 from impasto.mesh import bake, pack
 from impasto.mesh.model import CLAMP, MIRROR, OPAQUE, REPEAT, Model, Surface, cross
-from impasto.mesh.raster import rasterize
+from impasto.mesh.raster import Seen, rasterize
 from impasto.mesh.sample import STRIDE
 from impasto.pixels import geometry
 from impasto.types import Image, Mask
@@ -83,12 +83,17 @@ def build(model: Model, size: int, *, keep: bool | None = None) -> Atlas:
 
 
 def placed(model: Model, surface: Surface) -> np.ndarray:
-    """Coordinates of a surface's corners in its picture, each face moved by whole sides to begin within it."""
+    """Coordinates of a surface's corners in its picture, each face moved by whole sides to begin within it.
+
+    By two sides where the picture is mirrored beyond its borders, and not at all where it ends: so it shows the same.
+    """
     if surface.uv is None:
         return np.zeros((len(surface.faces), 3, 2))
-    transform = np.array(model.materials[surface.material].transform)
+    material = model.materials[surface.material]
+    transform = np.array(material.transform)
     uv = (surface.uv @ transform[:, :2].T + transform[:, 2])[surface.faces]
-    return np.asarray(uv - np.floor(uv.mean(1, keepdims=True)))
+    period = np.array([{REPEAT: 1, MIRROR: 2, CLAMP: 0}[each] for each in material.wrap])
+    return np.asarray(uv - period * np.floor(uv.mean(1, keepdims=True) / np.maximum(period, 1)))
 
 
 def unfit(model: Model, users: list[int], uv: list[np.ndarray]) -> str:
@@ -116,7 +121,7 @@ def unfit(model: Model, users: list[int], uv: list[np.ndarray]) -> str:
         return "faces have no room in it"
     if areas.sum() < SPARSE:
         return "it is a palette"
-    used = covered(whole, height, width).mean()
+    used = (lying(whole, height, width).face >= 0).mean()
     return "faces overlap in it" if used < (1 - OVERLAP) * areas.sum() else ""
 
 
@@ -125,15 +130,17 @@ def flat_corners(uv: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.concatenate([uv * [width, height], np.ones((*uv.shape[:2], 1))], -1)
 
 
-def covered(uv: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Where faces lie in a map that repeats: what reaches beyond a border comes in at the other."""
-    found = np.zeros((height, width), bool)
+def lying(uv: np.ndarray, height: int, width: int) -> Seen:
+    """Which face lies at each texel of a map that repeats: what reaches beyond a border comes in at the other."""
+    found = rasterize(flat_corners(uv, height, width), height, width, 0.5)
     for x in (-1, 0, 1):
         for y in (-1, 0, 1):
             moved = uv + np.array([x, y])
-            inside = (moved.max(1) > 0).all(1) & (moved.min(1) < 1).all(1)
-            if inside.any():
-                found |= rasterize(flat_corners(moved[inside], height, width), height, width, 0.5).face >= 0
+            inside = np.flatnonzero((moved.max(1) > 0).all(1) & (moved.min(1) < 1).all(1))
+            if (x or y) and len(inside):
+                more = rasterize(flat_corners(moved[inside], height, width), height, width, 0.5)
+                new = (more.face >= 0) & (found.face < 0)
+                found.face[new], found.weights[new] = inside[more.face[new]], more.weights[new]
     return found
 
 
@@ -153,7 +160,7 @@ def _kept(model: Model, number: int, users: list[int], uv: list[np.ndarray], siz
     ends = all(wrap[0] in (CLAMP, MIRROR) for wrap in wraps), all(wrap[1] in (CLAMP, MIRROR) for wrap in wraps)
     image = geometry.resize(picture.image, (height, width))
     alpha = None if picture.alpha is None else geometry.resize(picture.alpha, (height, width))
-    return Page(number, image, alpha, torch.from_numpy(covered(whole, height, width))[None, None].float(), ends)
+    return Page(number, image, alpha, torch.from_numpy(lying(whole, height, width).face >= 0)[None, None].float(), ends)
 
 
 def _repack(model: Model, users: list[int], atlas: Atlas, size: int) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from impasto.mesh.model import CLAMP, Material, Model
+from impasto.mesh.model import Material, Model
 from impasto.mesh.raster import Seen
-from impasto.mesh.sample import bilinear
+from impasto.mesh.sample import bilinear, folded
 from impasto.pixels.color import linear_to_srgb, srgb_to_linear
 from impasto.pixels.picture import Picture
 from impasto.types import Image, Mask
@@ -61,8 +61,7 @@ def _read(
     planes = picture.image if picture.alpha is None else torch.cat([picture.image, picture.alpha], 1)
     shrinks = _area(before * [planes.shape[-1], planes.shape[-2]]) / np.maximum(_area(after), 1e-12)
     halvings = np.clip(np.rint(0.5 * np.log2(np.maximum(shrinks, 1.0))), 0, COARSEST).astype(int)[face]
-    uv = (before[face] * weights[..., None]).sum(1)
-    clamped = material.wrap[0] == CLAMP, material.wrap[1] == CLAMP
+    uv, clamped = folded((before[face] * weights[..., None]).sum(1), material.wrap)
     found = np.ones((len(face), 4))
     for count in range(COARSEST + 1):
         here = np.flatnonzero(halvings == count)

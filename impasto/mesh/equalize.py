@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto.mesh.atlas import flat_corners
-from impasto.mesh.raster import rasterize
+from impasto.mesh.atlas import lying
 from impasto.mesh.stage import Stage
 from impasto.pixels import geometry
 from impasto.types import Image, Mask
@@ -174,8 +173,7 @@ def _bilinear(place: np.ndarray, page: np.ndarray, shapes: np.ndarray, clamped: 
 def _labels(stage: Stage, faces: np.ndarray, kept: Mask) -> np.ndarray:
     """Of each texel of a map a number of its chart, and of those around charts theirs; below 0 what must stay."""
     height, width = kept.shape[-2:]
-    seen = rasterize(flat_corners(stage.uv[faces], height, width), height, width, 0.5)
-    label = np.append(_components(stage.uv[faces]), BARE)[seen.face]
+    label = np.append(_components(stage.uv[faces]), BARE)[lying(stage.uv[faces], height, width).face]
     label = np.where(kept[0, 0].numpy() == 1, STAYS, label)
     for _ in range(RING):
         for axis, way in ((0, 1), (0, -1), (1, 1), (1, -1)):

@@ -75,14 +75,16 @@ def render(show: Show, regions: Regions, camera: Camera, shape: tuple[int, int],
         found["strength"] = found["strength"] + 1 - cover  # the ground is painted in full
     if "" not in own:  # strokes go on over the ground, and where the model stays as it is they are taken away again
         styled = sum(masks.values(), torch.zeros_like(cover))
-        masks = {name: carried(mask, styled) for name, mask in masks.items()}
+        masks = {name: carried(mask, styled, 1 / len(masks)) for name, mask in masks.items()}
         found["keep"] = (found.get("keep", torch.zeros_like(cover)) + cover - styled).clamp(0, 1)
     image = view.picture(show.table, ground)
     return Render(image, view.mask(view.shade) + 1 - cover, masks, found)
 
 
-def carried(mask: Mask, cover: Mask) -> Mask:
-    """A share of what is covered, carried on from nearby to where nothing is."""
+def carried(mask: Mask, cover: Mask, otherwise: float) -> Mask:
+    """A share of what is covered, carried on from nearby to where nothing is; `otherwise` where all is bare."""
+    if not bool((cover > 0).any()):
+        return torch.full_like(mask, otherwise)
     return geometry.fill(mask / cover.clamp(min=1e-6), (cover > 0).float()).clamp(0, 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -246,10 +247,10 @@ class Painting:
     def _identity(self) -> dict[str, Any]:
         """What makes this work this work, for a state to be compared with."""
         return {
-            "model": [digest_of(image) for image in self.sources] + [self.model.count],
+            "model": [*map(digest_of, self.sources), digest_of(torch.from_numpy(self.stage.triangles.corners))],
             "styles": [[s.weight, s.sha256 if s.picture is None else digest(s.picture)] for s in self.styles],
-            "places": self.regions.face[:: max(1, len(self.regions.face) // 4096)].tolist(),
-            "masks": [[*self.regions.masks], [digest_of(plane) for plane in self.regions.planes]],
+            "places": digest_of(torch.from_numpy(self.regions.face)),
+            "masks": [[*self.regions.masks], [*map(digest_of, self.regions.planes)]],
             "settings": replace(self.settings, time=0.0).as_dict(),
         }
 
@@ -272,9 +273,9 @@ class Painting:
         self.state, self.levels = state.load(path, self.canvas, settings, self._identity())
 
 
-def digest_of(image: Image) -> list[float]:
-    """A few numbers that tell one map from another."""
-    return [float(image.double().mean()), float(image.double().std()), *image.shape[-2:]]
+def digest_of(values: Tensor) -> str:
+    """SHA-256 of numbers and their shape."""
+    return hashlib.sha256(repr(tuple(values.shape)).encode() + values.contiguous().numpy().tobytes()).hexdigest()
 
 
 def _size(settings: Settings) -> int:

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto.mesh.atlas import flat_corners
+from impasto.mesh.atlas import lying
 from impasto.mesh.cameras import Camera
-from impasto.mesh.raster import rasterize
 from impasto.mesh.stage import Stage
 from impasto.types import Image, Mask
 
@@ -31,7 +30,7 @@ class Places:
         first = np.unique(stage.triangles.surface, return_index=True)[1]
         chosen = np.isin(stage.triangles.instance, stage.triangles.instance[first]) & (stage.page == number)
         faces = np.flatnonzero(chosen)
-        seen = rasterize(flat_corners(stage.uv[faces], *shape), *shape, 0.5)
+        seen = lying(stage.uv[faces], *shape)
         flat = np.flatnonzero(seen.face.reshape(-1) >= 0)
         face, weights = faces[seen.face.reshape(-1)[flat]], seen.weights.reshape(-1, 3)[flat]
         self.shape, self.face = shape, face

@@ -17,7 +17,6 @@ from torch import Tensor
 from impasto.errors import UsageError
 from impasto.mesh import sample
 from impasto.mesh.atlas import flat_corners, placed
-from impasto.mesh.model import CLAMP
 from impasto.mesh.project import Places
 from impasto.mesh.raster import rasterize
 from impasto.mesh.stage import Stage, View
@@ -144,7 +143,7 @@ def _claimed(names: set[str], places: Sequence[str]) -> bool:
 
 def _fits(name: str, place: str) -> bool:
     """Whether a name is the place, or fits its pattern; letters large or small."""
-    return fnmatch.fnmatchcase(name.lower(), place.lower())
+    return name.lower() == place.lower() or fnmatch.fnmatchcase(name.lower(), place.lower())
 
 
 def _laid_over(stage: Stage, masks: Mapping[str, Mask]) -> list[Image]:
@@ -160,7 +159,7 @@ def _laid_over(stage: Stage, masks: Mapping[str, Mask]) -> list[Image]:
            for name, mask in masks.items()}  # fmt: skip
     for name, several in own.items():
         shown = zip(several, stage.atlas.pages, strict=True)
-        if name in masks and not any(float((each * page.covered).max()) > NOTHING for each, page in shown):
+        if name not in SPECIAL and not any(float((each * page.covered).max()) > NOTHING for each, page in shown):
             raise UsageError(f"mask {name!r} selects nothing of the model: it has to be light where its style goes")
     found = []
     for each in zip(*own.values(), strict=True):
@@ -176,16 +175,18 @@ def _carried(stage: Stage, number: int, mask: Mask) -> Mask:
     if page.picture >= 0:
         return geometry.resize(mask, page.shape)
     height, width = page.shape
-    found, covered = torch.zeros(height * width), torch.zeros(1, 1, height, width)
-    gray = mask[0, 0, :, :, None].double().numpy()
-    for index, surface in enumerate(model.surfaces):
-        if stage.atlas.page[index] != number or surface.uv is None:
+    found, gray = torch.zeros(height * width), mask[0, 0, :, :, None].double().numpy()
+    users = [index for index, each in enumerate(stage.atlas.page) if each == number]
+    starts = np.cumsum([0, *(len(stage.atlas.uv[index]) for index in users)])
+    whole = np.concatenate([stage.atlas.uv[index] for index in users])
+    seen = rasterize(flat_corners(whole, height, width), height, width, 0.5)
+    flat, weights = seen.face.reshape(-1), seen.weights.reshape(-1, 3)
+    owner = np.where(flat >= 0, np.searchsorted(starts, flat, side="right") - 1, -1)
+    for position, surface in enumerate(model.surfaces[index] for index in users):
+        if surface.uv is None:  # no mask lies over it, and none is carried on to it from its neighbors
             continue
-        seen = rasterize(flat_corners(stage.atlas.uv[index], height, width), height, width, 0.5)
-        texels = np.flatnonzero(seen.face.reshape(-1) >= 0)
-        face, weights = seen.face.reshape(-1)[texels], seen.weights.reshape(-1, 3)[texels]
-        places = (placed(model, surface)[face] * weights[..., None]).sum(1)
-        wrap = model.materials[surface.material].wrap
-        found[texels] = torch.from_numpy(sample.bilinear(gray, places, (wrap[0] == CLAMP, wrap[1] == CLAMP))[:, 0]).float()
-        covered.view(-1)[texels] = 1.0
-    return geometry.fill(found.view(1, 1, height, width), covered) if bool(covered.any()) else covered
+        texels = np.flatnonzero(owner == position)
+        places = (placed(model, surface)[flat[texels] - starts[position]] * weights[texels][..., None]).sum(1)
+        places, ends = sample.folded(places, model.materials[surface.material].wrap)
+        found[texels] = torch.from_numpy(sample.bilinear(gray, places, ends)[:, 0]).float()
+    return geometry.fill(found.view(1, 1, height, width), page.covered)

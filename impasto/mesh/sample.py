@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from impasto.mesh.model import MIRROR, REPEAT
 from impasto.mesh.packages import compiled
 from impasto.types import Image
 
@@ -151,6 +152,12 @@ def gather(table: Tensor, found: Taps) -> Tensor:
     """What pixels read of a table of texels, pixels x 3."""
     colors: Tensor = _Gather.apply(table, found.texel, found.weight)  # type: ignore[no-untyped-call]
     return colors
+
+
+def folded(uv: np.ndarray, wrap: tuple[str, str]) -> tuple[np.ndarray, tuple[bool, bool]]:
+    """Places for `bilinear` in a picture that repeats, ends or is mirrored beyond its borders, and where it ends for it."""
+    mirrored = np.array([each == MIRROR for each in wrap])
+    return np.where(mirrored, 1 - np.abs(1 - uv % 2), uv), (wrap[0] != REPEAT, wrap[1] != REPEAT)
 
 
 def bilinear(image: np.ndarray, uv: np.ndarray, clamped: tuple[bool, bool]) -> np.ndarray:

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from impasto.errors import UsageError
 from impasto.mesh import sample
 from impasto.mesh.cameras import Camera
+from impasto.mesh.raster import Seen
 from impasto.mesh.stage import Stage, View
 from impasto.pixels import geometry
 from impasto.pixels.color import lab_to_rgb, linear_to_srgb, luminance, rgb_to_lab, srgb_to_linear
@@ -30,6 +31,8 @@ from impasto.types import Image, Mask
 
 LARGEST = 2048
 """Long edge of the still at most, px."""
+SAMPLES = 2
+"""Samples a pixel, across and down."""
 ELEVATION = 40.0
 """How high the sun stands where nothing is said of it, degrees: no photograph tells it for sure."""
 GLARE, SPOT, LOWEST = 0.97, 0.04, 6.0
@@ -167,32 +170,45 @@ class Shadow:
         return total / 9
 
 
+def seen(stage: Stage, camera: Camera, photo: Picture) -> Seen:
+    """What the camera of a photograph sees of the model, SAMPLES x SAMPLES times a pixel.
+
+    Raises:
+        UsageError: nothing.
+    """
+    height, width = geometry.sizes(*photo.size, min(LARGEST, max(photo.size)))
+    found = stage.see(camera, height * SAMPLES, width * SAMPLES)
+    if not (found.face >= 0).any():
+        raise UsageError("the camera does not see the model: look at --still with the same eye, target and fov")
+    return found
+
+
 @torch.no_grad()
 def composite(stage: Stage, maps: list[Image], photo: Picture, camera: Camera, light: Light) -> Picture:
-    """The photograph with the painted model in it, its long edge LARGEST px at most.
+    """The photograph with the painted model in it, its long edge LARGEST px at most; what is transparent in it stays so.
 
     Raises:
         UsageError: the camera does not see the model.
     """
-    height, width = geometry.sizes(*photo.size, min(LARGEST, max(photo.size)))
+    own = seen(stage, camera, photo)
+    height, width = own.face.shape[0] // SAMPLES, own.face.shape[1] // SAMPLES
     ground = geometry.resize(photo.image, (height, width))
-    view = stage.look(camera, (height, width), stage.layout(maps), relief=0)
-    if not len(view.flat):
-        raise UsageError("the camera does not see the model: look at --still with the same eye, target and fov")
+    view = stage.look(camera, (height, width), stage.layout(maps), samples=SAMPLES, relief=0)
     shadow = Shadow(stage, light.direction)
     alpha = view.mask()
-    lit = _lit(stage, view, maps, light, shadow) / alpha.clamp(min=1e-6)
+    lit = _lit(stage, view, own, maps, light, shadow) / alpha.clamp(min=1e-6)
     paint = _toned(linear_to_srgb(lit.clamp(0, 1)), alpha, ground)
     below = srgb_to_linear(ground) * _shade(stage, camera, light, shadow, height, width)
+    opacity = None if photo.alpha is None else alpha + (1 - alpha) * geometry.resize(photo.alpha, (height, width))
+    share = alpha if opacity is None else alpha / opacity.clamp(min=1e-6)
     # edges are mixed as light is
-    mixed = torch.lerp(below, srgb_to_linear(paint), alpha)
-    return Picture(linear_to_srgb(mixed).clamp(0, 1), bits=photo.bits, exif=photo.exif)
+    mixed = torch.lerp(below, srgb_to_linear(paint), share)
+    return Picture(linear_to_srgb(mixed).clamp(0, 1), opacity, bits=photo.bits, exif=photo.exif)
 
 
-def _lit(stage: Stage, view: View, maps: list[Image], light: Light, shadow: Shadow) -> Image:
+def _lit(stage: Stage, view: View, own: Seen, maps: list[Image], light: Light, shadow: Shadow) -> Image:
     """The model in its light: linear, multiplied by its coverage. What faces the sun straight is as light as its paint."""
-    height, width = (side * view.samples for side in view.shape)
-    weights = stage.see(view.camera, height, width).weights.reshape(-1, 3)[view.flat.numpy()]
+    weights = own.weights.reshape(-1, 3)[view.flat.numpy()]
     normals = np.einsum("pkc,pk->pc", stage.triangles.normals[view.face], weights)
     places = np.einsum("pkc,pk->pc", stage.triangles.corners[view.face], weights)
     away = ((places - view.camera.eye) * normals).sum(1, keepdims=True) > 0

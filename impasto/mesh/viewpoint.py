@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,8 @@ FIELDS = (1.0, 150.0)
 """Angles that a camera may see across, degrees."""
 TRIED = np.geomspace(8.0, 110.0, 28)
 """Angles among which the one of a photograph is looked for, degrees."""
+MOST = 10_000
+"""Frames of a path at most."""
 LEAST = 4
 """Points at least that tell where a photograph was taken."""
 
@@ -96,7 +98,8 @@ def read(file: str) -> list[Key]:
 
     Raises:
         UnreadablePicture: the file is missing or damaged.
-        UsageError: fewer than two keyframes, a keyframe that is none, times that do not rise, or that some lack.
+        UsageError: fewer than two keyframes, a keyframe that is none, times that do not rise, that some lack, or that are
+            too far apart.
     """
     text = _text(file)
     if Path(file).suffix.lower() == ".csv":
@@ -112,6 +115,8 @@ def read(file: str) -> list[Key]:
     times = [key.time for key in keys if key.time is not None]
     if times and (len(times) < len(keys) or any(np.diff(times) <= 0)):
         raise UsageError(f"{file}: times of keyframes have to rise, and all have one or none")
+    if times and (times[-1] - times[0]) * RATE >= MOST:
+        raise UsageError(f"{file}: {times[-1] - times[0]:g} seconds are more than {MOST} frames; times are in seconds")
     return keys
 
 
@@ -181,12 +186,14 @@ class Match:
 
     camera: Camera
     errors: Mapping[str, float]
-    """By how far each point is missed, px."""
+    """By how far each point is missed, px; empty for a camera that was said."""
+    sound: bool = True
+    """Whether the camera's angle was given or is that of a lens, and not only as far as was looked."""
 
     @property
     def error(self) -> float:
         """Root mean square of them."""
-        return math.sqrt(sum(each**2 for each in self.errors.values()) / len(self.errors))
+        return math.sqrt(sum(each**2 for each in self.errors.values()) / max(1, len(self.errors)))
 
     def told(self) -> str:
         """It in one line, for people."""
@@ -208,30 +215,51 @@ def matched(file: str, model: Model, height: int, width: int) -> Match:
         UsageError: too few points, or points that no camera can see so.
         MissingExtra: OpenCV is not installed.
     """
+    found = points(file)
+    fields = list(TRIED) if found.field is None else [found.field]
+    places = found.places @ upright(model)[:3, :3].T
+    camera = _nearest(places, found.spots, fields, height, width)
+    if camera is None:
+        raise UsageError(f"{file}: no camera sees these points so; are x and y, or two points, exchanged?")
+    seen = camera.project(places, height, width)
+    off = np.linalg.norm(seen[:, :2] / seen[:, 2:] - found.spots, axis=1)
+    sound = found.field is not None or 1.01 * TRIED[0] < camera.field < TRIED[-1] / 1.01
+    return Match(camera, dict(zip(found.names, map(float, off), strict=True)), sound)
+
+
+class Points(NamedTuple):
+    """Places of a model that a photograph shows."""
+
+    names: list[str]
+    places: np.ndarray
+    """Points x 3, in the coordinates of the model's file."""
+    spots: np.ndarray
+    """Points x 2, px."""
+    field: float | None
+    """The angle that the photograph sees across, where it is said."""
+
+
+def points(file: str) -> Points:
+    """The points in a file, checked; see `matched`.
+
+    Raises:
+        UnreadablePicture: the file is missing or damaged.
+        UsageError: too few points, or not points.
+    """
     found = _json(_text(file), file)
     try:
         names = list(found["points"])
-        places = np.array([found["points"][name]["model"] for name in names], float).reshape(-1, 3)
-        spots = np.array([found["points"][name]["photo"] for name in names], float).reshape(-1, 2)
-        fov = found.get("fov")
-        fields = [float(fov)] if fov else list(TRIED)
+        places, spots = (np.array([found["points"][name][end] for name in names], float) for end in ("model", "photo"))
+        field = float(found["fov"]) if found.get("fov") else None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{file} is not {POINTS}: {type(error).__name__} {error}") from error
-    if len(names) < LEAST or len(spots) != len(names) or not np.isfinite([*places.ravel(), *spots.ravel()]).all():
+    if places.shape[1:] != (3,) or spots.shape[1:] != (2,) or not np.isfinite([*places.ravel(), *spots.ravel()]).all():
+        raise UsageError(f"{file} is not {POINTS}: points have three numbers in the model and two in the photograph")
+    if len(names) < LEAST:
         raise UsageError(f"{file} has {len(names)} points: at least {LEAST} are needed, better six that do not lie in one plane")
-    if not all(FIELDS[0] <= each <= FIELDS[1] for each in fields):
-        raise UsageError(f"{file}: fov {fov} is not between {FIELDS[0]:g} and {FIELDS[1]:g} degrees")
-    camera = _nearest(places @ upright(model)[:3, :3].T, spots, fields, height, width)
-    if camera is None:
-        raise UsageError(f"{file}: no camera sees these points so; are x and y, or two points, exchanged?")
-    seen = camera.project(places @ upright(model)[:3, :3].T, height, width)
-    off = np.linalg.norm(seen[:, :2] / seen[:, 2:] - spots, axis=1)
-    return Match(camera, dict(zip(names, map(float, off), strict=True)))
-
-
-def sound(camera: Camera) -> bool:
-    """Whether a camera's angle is that of a lens, and not only as far as was looked."""
-    return bool(1.01 * TRIED[0] < camera.field < TRIED[-1] / 1.01)
+    if field is not None and not FIELDS[0] <= field <= FIELDS[1]:
+        raise UsageError(f"{file}: fov {field:g} is not between {FIELDS[0]:g} and {FIELDS[1]:g} degrees")
+    return Points(names, places, spots, field)
 
 
 def _nearest(places: np.ndarray, spots: np.ndarray, fields: list[float], height: int, width: int) -> Camera | None:

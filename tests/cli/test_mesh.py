@@ -254,7 +254,8 @@ def test_going_on_replaces_no_picture_of_the_users(box, tmp_path, monkeypatch, d
     monkeypatch.setattr(export, "save", fails)
     box("--quiet")
     monkeypatch.setattr(export, "save", save)
-    for name, option in (("mine.png", "--sheet"), ("t.0.png", "--turntable"), ("turn.mp4", "--turntable")):
+    named = {"mine.png": "--sheet", "t.0.png": "--turntable", "turn.mp4": "--turntable", "v.html": "--viewer"}
+    for name, option in named.items():
         drawing(tmp_path / "drawn.png", seed=4, size=(8, 8)).rename(tmp_path / name)
         ran = box("--quiet", "--resume", option, name.replace("t.0.", "t.#."))
         assert ran.code == report.FAILED
@@ -318,6 +319,37 @@ def test_pictures_of_a_model_are_painted(impasto, tmp_path, monkeypatch, drawing
     assert json.loads(ran.out)["output"] == "t.##.png"
     assert (tmp_path / "t.01.png").exists()
     assert (tmp_path / "t.00.png").read_bytes() == before
+
+
+def test_pictures_of_a_model_never_replace_its_texture(impasto, tmp_path, monkeypatch, drawing):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.obj").write_text(SQUARE)
+    (tmp_path / "m.mtl").write_text("newmtl wall\nmap_Kd t.1.png\n")
+    before = drawing(tmp_path / "t.1.png", seed=2, size=(64, 64)).read_bytes()
+    drawing(tmp_path / "a.png", seed=1, size=(64, 64))
+    line = ("mesh", "m.obj", "--style", "a.png", "--render-style", "--size", 32, "--frames", 2, "--quiet", "--force")
+    ran = impasto(*line, "--turntable", "t.#.png")
+    assert (ran.code, "t.1.png is both read and written" in ran.err) == (report.USAGE, True)
+    assert (tmp_path / "t.1.png").read_bytes() == before
+
+
+def test_pictures_that_are_there_are_told_when_the_rest_fails(impasto, tmp_path, monkeypatch, drawing, narrow):
+    from impasto.cli import renders
+    from impasto.errors import OutputError
+
+    def fails(*_arguments, **_more):
+        raise OutputError("no space left")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(renders, "_film", fails)
+    (tmp_path / "box.obj").write_text(OBJ)
+    drawing(tmp_path / "a.png", seed=1, size=(64, 64))
+    quick = ("--encoder", narrow, "--size", 32, "--steps", "32:1", "--init", "content", "--quiet", "--json")
+    shown = ("--still", "front=f.png", "--turntable", "t.#.png")
+    ran = impasto("mesh", "box.obj", "--style", "a.png", "--render-style", *quick, *shown)
+    assert ran.code == report.FAILED
+    told = json.loads(ran.out)
+    assert (told["output"], told["finished"], told["files"]) == ("f.png", False, [])
 
 
 @pytest.mark.parametrize(

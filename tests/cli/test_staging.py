@@ -89,6 +89,9 @@ def test_a_camera_is_matched_from_points_and_its_error_told(paint, impasto, tmp_
         (("--site", "gone.png", "--camera", CAMERA), "gone.png"),
         (("--site", "place.png", "--camera", "eye=1,2,3"), "eye=X,Y,Z"),
         (("--site", "place.png", "--camera", CAMERA, "--sun", "40"), "--sun"),
+        (("--site", "place.png", "--camera", "gone.json"), "gone.json"),
+        (("--site", "place.png", "--camera", "walk.json"), "is not"),
+        (("--site", "place.png", "--camera", "eye=0,0,9 target=0,0,20"), "does not see the model"),
         (("--sun", "40,30"), "--sun is the light"),
         (("--site", "place.png=place.png", "--camera", CAMERA, "--force"), "both read and written"),
         (("--still", "eye=1,2,3=a1.png"), "eye=X,Y,Z"),
@@ -104,7 +107,7 @@ def test_what_is_wrong_is_said_before_any_work(paint, tmp_path, arguments, says)
 
 
 def test_the_recipe_of_a_model_tells_its_command(paint, impasto, tmp_path):
-    assert paint("--up", "z", "--still", "front=front.png").code == report.DONE
+    assert paint("--up", "z", "--unlit", "--still", "front=front.png").code == report.DONE
     model, still = (shlex.split(line) for line in impasto("inspect", "--reproduce", "out.glb", "front.png").out.splitlines())
     assert model[:2] == ["impasto", "mesh"]
     assert model[-3:] == ["-o", "out-again.glb", "p.obj"]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from impasto.mesh import cameras, pack, project, sample
-from impasto.mesh.atlas import build, covered
+from impasto.mesh.atlas import build, lying
 from impasto.mesh.model import Instance, Material, Model, Surface
 from impasto.mesh.stage import Stage
 from impasto.pixels.picture import Picture
@@ -76,7 +76,7 @@ def test_other_pictures_are_laid_out_anew_with_every_face(cube, change, reason):
     edges = packed.uv[:, 1:] - packed.uv[:, :1]
     areas = np.abs(edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]) / 2
     np.testing.assert_allclose(areas, areas.mean(), rtol=0.05)  # a cube's faces are alike
-    assert covered(packed.uv, 512, 512).mean() == pytest.approx(areas.sum(), rel=0.02)  # nothing lies over anything
+    assert (lying(packed.uv, 512, 512).face >= 0).mean() == pytest.approx(areas.sum(), rel=0.02)  # nothing lies over anything
 
 
 def test_coordinates_of_another_tile_are_the_same_place(cube):
@@ -132,7 +132,7 @@ def test_very_large_meshes_get_cells(monkeypatch):
     edges = uv[:, 1:] - uv[:, :1]
     areas = np.abs(edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]) / 2
     assert areas.min() > 0.3 / 2 / 121
-    assert covered(uv, 1024, 1024).mean() == pytest.approx(areas.sum(), rel=0.02)
+    assert (lying(uv, 1024, 1024).face >= 0).mean() == pytest.approx(areas.sum(), rel=0.02)
 
 
 def test_views_brought_back_to_the_map_are_the_map(cube):
@@ -166,3 +166,37 @@ def test_what_hides_keeps_views_from_what_is_hidden(quad):
     back, _ = project.weights(stage, places, cameras.named("back", stage.center, stage.radius), 128, 128)
     assert float(front.max()) == 0
     assert float(back.min()) > 0.5
+
+
+def shifted(model, across):
+    model.surfaces[0].uv = model.surfaces[0].uv + np.array([across, 0])
+    return model
+
+
+def test_faces_beyond_a_border_lie_at_the_other(quad):
+    """A picture that repeats is kept; each of its texels knows its place in the world."""
+    stage = Stage(model := shifted(quad(), 0.5), build(model, 64))
+    assert stage.atlas.pages[0].picture == 0
+    height, width = stage.atlas.pages[0].shape
+    places = project.Places(stage, 0, (height, width))
+    assert len(places.flat) == height * width
+    u = (places.points[:, 0] + 1) / 2 + 0.5
+    column = (places.flat % width + 0.5) / width
+    np.testing.assert_allclose(u % 1, column, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "expected"),
+    [("repeat", lambda u: u % 1), ("mirror", lambda u: 1 - abs(1 - u % 2)), ("clamp", lambda u: u.clip(0, 1))],
+)
+@pytest.mark.parametrize("across", [1, 1.25])
+def test_beyond_its_borders_a_picture_goes_on_as_it_says(quad, wrap, expected, across):
+    ramp = torch.linspace(0.2, 0.8, 64).expand(1, 3, 64, 64)
+    model = shifted(quad(picture=Picture(ramp), wrap=(wrap, "repeat")), across)
+    atlas = build(model, 64, keep=False)
+    places = project.Places(Stage(model, atlas), 0, atlas.pages[0].shape)
+    u = ((places.points[:, 0] + 1) / 2 + across).numpy()
+    found = atlas.pages[0].image[0, 0].flatten()[places.flat].numpy()
+    off = np.abs(found - (0.2 + 0.6 * expected(u)))
+    assert np.median(off) < 0.01
+    assert (off < 0.03).mean() > 0.9  # but where it begins anew

@@ -132,3 +132,12 @@ def test_charts_of_a_few_texels_stay_as_they_are(monkeypatch):
     stage, painted = cut()
     monkeypatch.setattr(equalize, "MANY", 0.5 / painted[0, 0].numel())
     assert torch.equal(equalized(stage, painted), painted)
+
+
+def test_paint_beyond_a_border_is_kept(quad):
+    """Faces that reach over the border of a picture that repeats: what both sides of the border read is one texel already."""
+    model = quad()
+    model.surfaces[0].uv = model.surfaces[0].uv + np.array([0.5, 0])
+    stage = Stage(model, build(model, 64))
+    painted = torch.rand(1, 3, *stage.atlas.pages[0].shape, generator=torch.Generator().manual_seed(4))
+    torch.testing.assert_close(equalized(stage, painted), painted, atol=0.02, rtol=0)

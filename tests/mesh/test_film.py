@@ -102,3 +102,18 @@ def test_places_reach_over_the_outline_and_what_has_no_style_is_kept(scene):
     assert bool((made.special["keep"][~cover] == 0).all())
     inside = torch.from_numpy(ndimage.binary_erosion(cover[0, 0].numpy(), iterations=2))[None, None]
     assert 0.1 < float(made.special["keep"][inside].mean()) < 0.9
+
+
+def test_a_view_that_shows_no_place_still_has_a_ground(scene):
+    """A style for one side alone, and a camera before the other: strokes go on over the ground, which must not turn black."""
+    show, _ = scene
+    mask = torch.zeros(1, 1, 96, 96)
+    mask[..., 12:36, 8:24] = 1  # within the side towards -x
+    found = regions.find(show.stage, ["far"], {"far": mask})
+    camera = cameras.named("right", show.stage.center, show.stage.frame)
+    made = film.render(show, found, camera, SHAPE, torch.zeros(3))
+    assert float(made.rest.max()) == 0
+    cover = made.image.sum(1, keepdim=True) > 0
+    assert bool((made.special["keep"][~cover] == 0).all())
+    inside = torch.from_numpy(ndimage.binary_erosion(cover[0, 0].numpy(), iterations=2))[None, None]
+    assert bool((made.special["keep"][inside] == 1).all())

@@ -91,6 +91,21 @@ def test_work_goes_on_where_it_stopped(cube, style, settings, tmp_path):
         Painting(cube(), [style], replace(settings, seed=5)).load_state(tmp_path / "s.safetensors")
 
 
+def test_work_does_not_go_on_with_another_mask_or_shape(cube, style, settings, tmp_path):
+    """Masks that differ by where they are light alone, and a model that was bent: their means are the same."""
+    left = torch.zeros(1, 1, 64, 64)
+    left[..., :32] = 1
+    work = Painting(cube(), [style], settings, masks={"keep": left})
+    next(work.steps())
+    work.save_state(tmp_path / "s.safetensors")
+    Painting(cube(), [style], settings, masks={"keep": left}).load_state(tmp_path / "s.safetensors")
+    bent = cube()
+    bent.surfaces[0].positions = bent.surfaces[0].positions * [1, 1, 2]
+    for model, mask in ((cube(), left.flip(-1)), (bent, left)):
+        with pytest.raises(UsageError, match="other work"):
+            Painting(model, [style], settings, masks={"keep": mask}).load_state(tmp_path / "s.safetensors")
+
+
 def test_strength_0_is_the_model_as_it_was(cube, style, settings):
     _, result, losses = made(cube(), [style], replace(settings, strength=0.0))
     assert losses == []

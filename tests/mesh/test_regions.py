@@ -7,7 +7,8 @@ import torch
 from impasto.errors import UsageError
 from impasto.mesh import cameras, regions, sample
 from impasto.mesh.atlas import build
-from impasto.mesh.model import Instance, Material, Model
+from impasto.mesh.model import Instance, Material, Model, Surface
+from impasto.mesh.project import Places
 from impasto.mesh.stage import Stage
 
 
@@ -100,3 +101,27 @@ def test_what_is_wrong_with_masks_is_said(cube, places, masks, uv, says):
     masks = {name: torch.full((1, 1, 8, 8), float(which == "light")) for name, which in masks.items()}
     with pytest.raises(UsageError, match=says):
         regions.find(stage_of(cube(uv=uv)), places, masks)
+
+
+def test_a_mask_does_not_reach_what_has_no_coordinates(cube):
+    model, bare = cube(), cube(uv=False).surfaces[0]
+    surfaces = [model.surfaces[0], Surface("bare", bare.positions, bare.faces, 0)]
+    instances = [*model.instances, Instance(1, np.eye(4) + np.eye(4, k=3) * -3)]
+    stage = stage_of(Model("two", surfaces, instances, model.materials, model.pictures), 96)
+    assert len(stage.atlas.pages) == 1
+    found = regions.find(stage, ["all"], {"all": torch.ones(1, 1, 8, 8)})
+    places = Places(stage, 0, stage.atlas.pages[0].shape)
+    kept = found.unpainted(stage, 0, places.shape).flatten()[places.flat].numpy()
+    np.testing.assert_allclose(kept, stage.triangles.surface[places.face], atol=1e-6)
+
+
+def test_a_mask_that_keeps_nothing_is_none(cube):
+    stage = stage_of(cube())
+    found = regions.find(stage, [""], {"keep": torch.zeros(1, 1, 8, 8)})
+    assert float(found.unpainted(stage, 0, stage.atlas.pages[0].shape)[stage.atlas.pages[0].covered > 0].max()) == 0
+
+
+def test_a_name_with_brackets_is_itself(cube):
+    model = cube()
+    model.materials[0] = Material("Roof [tiles]", picture=0)
+    assert (regions.find(stage_of(model), ["roof [tiles]"]).face == 0).all()

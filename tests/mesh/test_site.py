@@ -12,7 +12,7 @@ from impasto.mesh.atlas import build
 from impasto.mesh.cameras import Camera
 from impasto.mesh.site import Light, Shadow
 from impasto.mesh.stage import Stage
-from impasto.pixels.color import luminance, rgb_to_lab
+from impasto.pixels.color import luminance, rgb_to_lab, srgb_to_linear
 from impasto.pixels.picture import Picture
 
 EYE = Camera(np.array([0.0, 2.0, 9.0]), np.array([0.0, -0.5, 0.0]), 40.0)
@@ -77,9 +77,10 @@ def test_edges_are_mixed_as_light_is(stage, gray):
     partial = ((view.mask() > 0.1) & (view.mask() < 0.9))[..., :60, :]
     assert partial.any()
     bright = site.composite(stage, [torch.ones_like(gray[0])], Picture(torch.zeros(1, 3, 120, 160)), EYE, Light(0, 35, 0.3))
-    values = bright.image[..., :60, :][partial.expand(1, 3, -1, -1)]
-    assert float(values.min()) > 0.1
-    assert float(values.max()) < float(bright.image.max())
+    light = srgb_to_linear(bright.image[..., :60, :]).amax(1, keepdim=True)
+    share = view.mask()[..., :60, :]
+    # mixed in sRGB, a quarter of the model would give a fifth of that
+    assert float((light / share)[partial].min()) > 0.6 * float(light[share == 1].min())
 
 
 def test_paint_comes_half_way_to_the_light_of_the_photograph():
@@ -128,3 +129,20 @@ def test_a_camera_that_looks_elsewhere_is_said(stage, gray):
     away = Camera(np.array([0.0, 0, 9]), np.array([0.0, 0, 20]))
     with pytest.raises(UsageError, match="does not see"):
         site.composite(stage, gray, Picture(torch.zeros(1, 3, 20, 30)), away, Light(0, 40, 0.3))
+
+
+def test_what_is_transparent_in_the_photograph_stays_so(stage, gray):
+    clear = torch.ones(1, 1, 120, 160)
+    clear[..., :80] = 0
+    photo = Picture(torch.full((1, 3, 120, 160), 0.5), clear)
+    light = Light(90, 35, 0.3)
+    found, opaque = (site.composite(stage, gray, each, EYE, light) for each in (photo, replace(photo, alpha=None)))
+    cover = stage.look(EYE, (120, 160), stage.layout(gray), relief=0).mask()
+    assert opaque.alpha is None
+    torch.testing.assert_close(found.alpha, torch.maximum(clear, cover))
+    left = cover[..., :80].expand(1, 3, -1, -1)
+    torch.testing.assert_close(found.image[..., :80][left == 1], opaque.image[..., :80][left == 1])
+    # an edge over nothing has the model's color in full, which here is not that of the photograph
+    edge = (left > 0.1) & (left < 0.9)
+    assert edge.any()
+    assert float((found.image[..., :80] - opaque.image[..., :80])[edge].abs().mean()) > 0.01

@@ -59,6 +59,8 @@ def test_a_page_is_a_page_and_is_kept(painted, tmp_path):
     assert path.read_text("utf-8") == viewer.page(painted, unlit=True)
     with pytest.raises(OutputExists):
         viewer.save(painted, tmp_path / "a.html")
+    (tmp_path / "mine.html").write_text("<!doctype html>")
+    assert [viewer.ours(tmp_path / name) for name in ("a.html", "mine.html", "gone.html")] == [True, False, True]
 
 
 def test_places_are_told_in_the_models_own_axes(cube):

@@ -98,6 +98,7 @@ def test_a_table_says_what_json_says(tmp_path):
         ([*STRAIGHT, 3], "keyframe 4"),
         ([{**STRAIGHT[0], "time": 1}, STRAIGHT[1]], "times"),
         ([{**STRAIGHT[0], "time": 2}, {**STRAIGHT[1], "time": 2}], "rise"),
+        ([{**STRAIGHT[0], "time": 0}, {**STRAIGHT[1], "time": 1e9}], "more than 10000 frames"),
         ("{", "damaged"),
     ],
 )
@@ -163,6 +164,7 @@ def test_a_point_that_is_off_is_named(model, tmp_path):
         ({}, "is not"),
         ({"points": {"a": {"model": [0, 0, 0], "photo": [1, 2]}}}, "at least 4"),
         ({"points": {"a": {"model": [0, 0], "photo": [1, 2]}}}, "is not"),
+        ({"points": {name: {"model": [0, 0, 0] * 2, "photo": [1, 2]} for name in "abcd"}}, "three numbers"),
     ],
 )
 def test_what_is_no_list_of_points_is_refused(model, tmp_path, content, says):
@@ -176,3 +178,13 @@ def test_a_camera_rolls_clockwise():
     assert seen[0] / seen[2] == pytest.approx(50)
     assert seen[1] / seen[2] < 49, "what was at the right is above"
     np.testing.assert_allclose(camera.axes @ camera.axes.T, np.eye(3), atol=1e-12)
+
+
+def test_an_angle_that_is_told_is_not_doubted(model, tmp_path):
+    pytest.importorskip("cv2")
+    camera = Camera(np.array([2.0, 50, 110]), np.array([0.0, 1, 0]), 6)
+    places = np.random.default_rng(1).uniform(-3, 3, (7, 3))
+    seen = camera.project(places, 300, 400)
+    spots = seen[:, :2] / seen[:, 2:]
+    told, sought = (viewpoint.matched(points(tmp_path, places, spots, **more), model, 300, 400) for more in ({"fov": 6}, {}))
+    assert (told.sound, sought.sound) == (True, False)

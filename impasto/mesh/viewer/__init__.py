@@ -20,6 +20,8 @@ from impasto.mesh.gltf import Gltf
 from impasto.mesh.paint import Painted
 
 SUFFIXES = (".html", ".htm")
+MARK = b'<meta name="generator" content="impasto">'
+"""In the head of each page."""
 
 
 def check(path: str | os.PathLike[str], force: bool = False) -> None:
@@ -33,6 +35,17 @@ def check(path: str | os.PathLike[str], force: bool = False) -> None:
     if Path(path).suffix.lower() not in SUFFIXES:
         raise UsageError(f"{os.fspath(path)}: the viewer is a page, name it like viewer.html")
     export.check_place([Path(path)], force)
+
+
+def ours(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a page of ours, or there is none."""
+    try:
+        with open(path, "rb") as file:
+            return MARK in file.read(2000)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def page(painted: Painted, before: Painted | None = None, *, unlit: bool = False) -> str:
