@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import tempfile
 import time
@@ -23,14 +24,16 @@ def studio(port: Port = PORT, quiet: options.Quiet = False) -> None:
     """
     report.warnings = not quiet
     check_port(port)
-    try:
-        from impasto.studio import app
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("impasto"):
-            raise
-        raise MissingExtra("the studio", "studio") from error
     with tempfile.TemporaryDirectory(prefix="impasto-studio-", ignore_cleanup_errors=True) as folder:
-        server = app.Server(port, Path(folder).resolve())
+        root = Path(folder).resolve()
+        environment(root)
+        try:
+            from impasto.studio import app
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("impasto"):
+                raise
+            raise MissingExtra("the studio", "studio") from error
+        server = app.Server(port, root)
         try:
             report.out(server.url)
             report.say("open this address in a browser; Ctrl-C closes the studio", quiet=quiet)
@@ -38,6 +41,15 @@ def studio(port: Port = PORT, quiet: options.Quiet = False) -> None:
                 time.sleep(3600)
         finally:
             server.close()
+
+
+def environment(root: Path) -> None:
+    """What Gradio reads when it is loaded and started: its folder, and that it is to ask nobody."""
+    os.environ["GRADIO_TEMP_DIR"] = str(root)
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    there = [name for name in os.environ.get("NO_PROXY", "").split(",") if name]
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join([*there, ADDRESS])
 
 
 def check_port(port: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,25 +71,15 @@ def installed(*packages: str) -> bool:
     return all(find_spec(package) for package in packages)
 
 
-def environment(root: Path) -> None:
-    """What Gradio reads when it is loaded and started: its folder, and that it is to ask nobody."""
-    os.environ["GRADIO_TEMP_DIR"] = str(root)
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    there = [name for name in os.environ.get("NO_PROXY", "").split(",") if name]
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join([*there, ADDRESS])
-
-
 class Server:
     """The studio while it is open."""
 
     def __init__(self, port: int, root: Path) -> None:
-        """Open it; all its files are in `root`."""
-        environment(root)
+        """Open it; all its files are in `root`, which Gradio was told of before it was loaded."""
         self.desks, queue = Desks(root / "desks"), Queue()
         self.samples = Samples(root / "samples", queue)
         self.page = page(Studio(self.desks, queue), self.samples)
-        self.page.queue(default_concurrency_limit=None).launch(
+        self.page.queue(default_concurrency_limit=None, api_open=False).launch(
             server_name=ADDRESS,
             server_port=port,
             max_file_size=FILE_SIZE,
@@ -106,9 +95,9 @@ class Server:
 
     def close(self) -> None:
         """Stop all work after its step, and the server."""
-        self.samples.close()
         self.desks.close_all()
         self.page.close(verbose=False)
+        self.samples.close()
 
 
 LAUNCH: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import shutil
 import threading
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from impasto.errors import ImpastoError
 
 IDLE = 24 * 3600.0
 """Seconds after which a desk that nobody uses is cleared; those of browsers are when their tab is closed."""
@@ -39,13 +42,20 @@ class Desk:
         """Style files learned or opened here, by name."""
         self.pictures: dict[str, str] = {}
         """Pictures opened here by their SHA-256, as recipes name them, so that they can be put back."""
+        self.closed = False
+        """Whether the tab is gone: nothing is kept any more."""
         self._stops: dict[str, threading.Event] = {}
-        self._count = 0
+        self._numbers = itertools.count(1)
 
     def path(self, name: str) -> Path:
-        """A new file's path."""
-        self._count += 1
-        place = self.folder / str(self._count)
+        """A new file's path.
+
+        Raises:
+            ImpastoError: the desk is cleared.
+        """
+        if self.closed:
+            raise ImpastoError("this page was closed: open it again")
+        place = self.folder / str(next(self._numbers))
         place.mkdir(parents=True)
         return place / name
 
@@ -54,11 +64,15 @@ class Desk:
         """Work in one of the studio's tabs; what is given is set when it is to stop. Work begun there before stops."""
         self.stop(tab)
         stop = self._stops[tab] = threading.Event()
+        if self.closed:
+            stop.set()
         try:
             yield stop
         finally:
             if self._stops.get(tab) is stop:
                 del self._stops[tab]
+            if self.closed:  # work in its last step may have made folders anew
+                self._remove()
 
     def works(self, tab: str) -> bool:
         """Whether there is work in a tab."""
@@ -71,8 +85,12 @@ class Desk:
 
     def clear(self) -> None:
         """Stop all work and take the folder away."""
+        self.closed = True
         for tab in list(self._stops):
             self.stop(tab)
+        self._remove()
+
+    def _remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -39,7 +39,7 @@ def begin(
 
     picture, names = sources.picture(desk, painting, "painting", NO_PAINTING)
     their_map, map_names = sources.picture(desk, chart, "chart", NO_MAP)
-    settings = sources.settings("settings", size=size, quality=quality, seed=int(seed))
+    settings = sources.settings("settings", size=size, quality=quality, seed=seed)
     style = Style(picture, 1.0, names["source"], names["sha256"])
     with at("drawing"):
         work = Doodle(drawing, [style], [their_map], settings, names={**told, "style_maps": [map_names]})
@@ -182,7 +182,7 @@ def _endpoint(studio: Studio) -> None:
             found, names = sources.picture(desk, drawing, "drawing", "There is no map to paint: give one.")
             return begin(desk, painting, chart, found, {"map": names}, size, quality, seed)
 
-        yield from fields.refusing(studio.follow(request, TAB, start))
+        yield from studio.answers(request, start)
 
     with gr.Group(visible=False):
         files = [fields.photograph(name) for name in ("drawing", "painting", "chart")]

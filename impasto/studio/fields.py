@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import secrets
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio.components import Component
 
-from impasto.errors import ImpastoError
 from impasto.studio.desk import Desk, Desks
 from impasto.studio.job import Job, News, Wrong, follow, sentence
 from impasto.studio.queue import Queue
@@ -177,6 +177,18 @@ class Studio:
         desk = self.desk(request)
         return follow(self.queue, desk, tab, lambda: begin(desk))
 
+    def answers(self, request: gr.Request, begin: Callable[[Desk], Job]) -> Iterator[Any]:
+        """A job for programs: where it stands and at last its file; what is wrong is their error.
+
+        Each is work by itself: unlike in the page, another call does not stop it.
+        """
+        try:
+            with closing(self.follow(request, f"call {secrets.token_hex(8)}", begin)) as news:
+                for each in news:
+                    yield {"text": each.text, "done": round(each.share, 4)}, str(each.made.file) if each.made else None
+        except Exception as error:
+            raise gr.Error(sentence(error), print_exception=False) from error
+
     def stopping(self, easel: Easel) -> None:
         """Let the button stop the work of its tab."""
 
@@ -186,16 +198,6 @@ class Studio:
             return {easel.status: bar("Stopping after this step …" if works else "There is nothing to stop.", 0.0)}
 
         easel.stop.click(stop, None, [easel.status], queue=False, **QUIET)
-
-
-def refusing(news: Generator[News, None, None]) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """A job for programs: where it stands and at last its file; what is wrong is their error."""
-    try:
-        with closing(news):
-            for each in news:
-                yield {"text": each.text, "done": round(each.share, 4)}, str(each.made.file) if each.made else None
-    except ImpastoError as error:
-        raise gr.Error(sentence(error), print_exception=False) from error
 
 
 def endpoint(name: str, run: Callable[..., Any], inputs: Sequence[Any], about: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 Message = MutableMapping[str, Any]
@@ -18,37 +18,44 @@ POLICY = (
     "worker-src 'self' blob:; frame-ancestors 'none'; form-action 'self'"
 )
 """A browser that heeds this asks nobody but us. Gradio's own scripts are partly inline and evaluate templates."""
-LARGEST = 64 << 20
-"""Bytes of a request that is no upload of a file."""
+LARGEST, UPLOADS = 64 << 20, 1 << 30
+"""Bytes of a request that uploads no files, and of one that does; how large each file may be Gradio is told."""
+CLOSED = "/process_recording"
+"""Gradio's address for recordings of the screen runs ffmpeg over whatever is sent to it: playlists that name URLs, too."""
 ELSEWHERE = "no URL is fetched: upload the file"
 
 
 class Gate:
-    """A server in front of Gradio's."""
+    """A server in front of Gradio's, for HTTP alone: Gradio has no web sockets."""
 
     def __init__(self, app: App) -> None:
         self.app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        if headers.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0] not in HOSTS:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        # of a header that is there twice the first counts, as it does behind
+        headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        if not ours(headers):
             await _refuse(send, 403, "this page is for this machine alone")
-        elif names_url(scope["path"]):
+        elif names_url(scope["path"]) or CLOSED in scope["path"]:
             await _refuse(send, 403, ELSEWHERE)
-        elif headers.get(b"content-type", b"").startswith(b"application/json"):
-            await self._checked(scope, receive, send)
+        elif headers.get(b"content-type", "").strip().lower().startswith("multipart/form-data"):
+            await self.app(scope, _limited(receive, UPLOADS), _guarded(send))
         else:
-            await self.app(scope, receive, _guarded(send))
+            await self._checked(scope, receive, send)
 
     async def _checked(self, scope: Message, receive: Receive, send: Send) -> None:
         """Pass a request on that names no file elsewhere."""
-        body, more = b"", True
+        body, more = bytearray(), True
         while more:
             message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
             if len(body) > LARGEST:
                 await _refuse(send, 413, "the request is too large")
                 return
@@ -67,9 +74,15 @@ class Gate:
             if read:
                 return await receive()
             read = True
-            return {"type": "http.request", "body": body, "more_body": False}
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
 
         await self.app(scope, again, _guarded(send))
+
+
+def ours(headers: Mapping[bytes, str]) -> bool:
+    """Whether it is our own page that asks, or a program: not another's page, nor ours under another name (DNS rebinding)."""
+    host = headers.get(b"host", "")
+    return host.rsplit(":", 1)[0] in HOSTS and headers.get(b"origin", f"http://{host}") == f"http://{host}"
 
 
 def names_url(text: str) -> bool:
@@ -89,6 +102,19 @@ def paths(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for each in value:
             yield from paths(each)
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    """A body of so many bytes at most; of a larger one the connection counts as lost."""
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        return message if seen <= most else {"type": "http.disconnect"}
+
+    return counted
 
 
 def _guarded(send: Send) -> Send:

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from impasto.studio import fields
+from impasto.studio.desk import Desk, Made
 from impasto.studio.fields import Changes, Studio
 
 
@@ -26,17 +27,29 @@ def build(studio: Studio, tab: gr.Tab) -> None:
     with gr.Row():
         file = gr.DownloadButton("Download", interactive=False, elem_id="history-file")
     recipe = gr.JSON(label="Recipe", visible=False, open=False)
+    count = gr.State(0)
 
-    def shown(request: gr.Request) -> list[tuple[str, str]]:
-        return [(str(made.poster), made.caption) for made in reversed(studio.desk(request).made)]
+    def shown(request: gr.Request) -> tuple[list[tuple[str, str]], int]:
+        return pictures(studio.desk(request))
 
-    def chosen(event: gr.SelectData, request: gr.Request) -> Changes:
-        made = studio.desk(request).made[::-1][event.index]
+    def chosen(count: int, event: gr.SelectData, request: gr.Request) -> Changes:
+        made = one(studio.desk(request), count, event.index)
         return {
             file: gr.update(value=str(made.file), interactive=True, label=f"Download {made.file.name}"),
             recipe: gr.update(value=dict(made.recipe), visible=True),
         }
 
     events: dict[str, Any] = fields.QUIET
-    tab.select(shown, None, gallery, **events)
-    gallery.select(chosen, None, [file, recipe], **events)
+    tab.select(shown, None, [gallery, count], **events)
+    gallery.select(chosen, count, [file, recipe], **events)
+
+
+def pictures(desk: Desk) -> tuple[list[tuple[str, str]], int]:
+    """Pictures of all results with their captions, the newest first, and how many they are."""
+    made = list(desk.made)
+    return [(str(each.poster), each.caption) for each in reversed(made)], len(made)
+
+
+def one(desk: Desk, count: int, index: int) -> Made:
+    """The result at a place among so many that are shown: there may be newer ones by now."""
+    return desk.made[count - 1 - index]

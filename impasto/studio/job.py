@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -55,7 +56,7 @@ def at(field: str, *files: str) -> Iterator[None]:
     except Exception as error:
         text = sentence(error)
         for file in files:
-            text = text.replace(file, Path(file).name)
+            text = text.replace(os.path.join(os.path.dirname(file), ""), "")
         raise Wrong(field, text) from error
 
 
@@ -120,6 +121,8 @@ def follow(queue: Queue, desk: Desk, tab: str, begin: Callable[[], Job]) -> Gene
                 yield from [each] if each else []
                 if stop.is_set():
                     break
+        if desk.closed:
+            return
         made = job.finish(stop.is_set())
         how = "Stopped" if stop.is_set() else "Done"
         kept = f". {made.note}" if made else "; nothing can be kept of it."

@@ -130,9 +130,7 @@ def build(studio: Studio, named: list[gr.Dropdown], choices: Callable[[Desk], li
     def learn(
         painting: str | None, name: str, minutes: float, title: str, artist: str, rights: str, request: gr.Request
     ) -> Iterator[Any]:
-        yield from fields.refusing(
-            studio.follow(request, TAB, lambda desk: begin(desk, painting, name, minutes, title, artist, rights))
-        )
+        yield from studio.answers(request, lambda desk: begin(desk, painting, name, minutes, title, artist, rights))
 
     with gr.Group(visible=False):
         hidden = [fields.photograph("painting"), *settings_fields()]

@@ -5,35 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from impasto.studio import fields, job, sources
 from impasto.studio.desk import Desk, Made
 from impasto.studio.fields import Changes, Chooser, Studio
-from impasto.studio.job import News, Wrong, at
-
-if TYPE_CHECKING:
-    from impasto.types import Step
+from impasto.studio.job import News, Still, Wrong, at
 
 TAB = "model"
 TURN, SIDE = 48, 320
 """Frames of the clip in which the model turns before and after, and their height, px."""
 
 
-class Sculpture:
+class Sculpture(Still):
     """A model's painting as a job."""
-
-    before: Path | None = None
-    label = "Step"
-
-    def __init__(self, desk: Desk, work: Any, name: str, caption: str) -> None:
-        self.desk, self.work, self.name, self.caption = desk, work, name, caption
-
-    def steps(self) -> Iterator[Step]:
-        """Its steps, with previews."""
-        yield from self.work.steps(preview=True)
 
     def finish(self, stopped: bool) -> Made | None:
         """The model as it stands, with a clip beside it in which it turns."""
@@ -153,7 +140,7 @@ def build(studio: Studio) -> Chooser:
             asked = (model, named or [], paintings or [], shares or "")
             return begin(desk, *asked, size, strength, quality, preserve_color, time)
 
-        yield from fields.refusing(studio.follow(request, TAB, start))
+        yield from studio.answers(request, start)
 
     with gr.Group(visible=False):
         hidden = [gr.Model3D(label="model"), *fields.chooser().inputs, *settings_fields()]

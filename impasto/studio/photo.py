@@ -352,9 +352,9 @@ def _endpoint(studio: Studio) -> None:
         request: gr.Request,
     ) -> Iterator[Any]:  # fmt: skip
         settings = {"strength": strength, "size": size, "quality": quality, "style_scale": style_scale}
-        settings |= {"preserve_color": preserve_color, "time": time, "seed": int(seed)}
+        settings |= {"preserve_color": preserve_color, "time": time, "seed": seed}
         asked = Asked(photo, named or [], paintings or [], shares or "", settings)
-        yield from fields.refusing(studio.follow(request, TAB, lambda desk: begin(desk, asked)))
+        yield from studio.answers(request, lambda desk: begin(desk, asked))
 
     with gr.Group(visible=False):
         photo, styles, settings = fields.photograph("photo"), fields.chooser(), settings_fields()

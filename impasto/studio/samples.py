@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ log = logging.getLogger(__name__)
 EDGE = 144
 """Long edge of a sample, px."""
 PHOTO = "coffee-2.jpg"
+PATIENCE = 20.0
+"""Seconds that the end waits for it at most: where torch is being loaded, it takes so long."""
 
 
 class Samples:
@@ -24,14 +27,17 @@ class Samples:
         self._found: dict[str, Path] = {}
         self._changed = threading.Condition()
         self._finished = self._closed = False
+        self._thread = threading.Thread(target=self._paint, daemon=True, name="samples")
 
     def begin(self) -> None:
         """Paint them in a thread of its own, which gives way to jobs."""
-        threading.Thread(target=self._paint, daemon=True, name="samples").start()
+        self._thread.start()
 
     def close(self) -> None:
-        """Paint no more."""
+        """Paint no more; waits for the sample under way, for torch must not be at work when Python ends."""
         self._closed = True
+        if self._thread.is_alive():
+            self._thread.join(PATIENCE)
 
     def follow(self) -> Iterator[dict[str, Path]]:
         """Those that there are, by name, and again whenever there are more."""
@@ -67,7 +73,7 @@ class Samples:
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in filters.names():
             while self.queue.places and not self._closed:
-                threading.Event().wait(0.2)
+                time.sleep(0.2)
             if self._closed:
                 return
             painted = still.bind([still.open_style(name)], EDGE)(image)

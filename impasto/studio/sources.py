@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impasto.errors import ImpastoError
 from impasto.studio.desk import Desk
 from impasto.studio.job import Wrong, at
 
@@ -106,8 +107,9 @@ def settings(field: str, **chosen: Any) -> Settings:
     from impasto.paint.settings import settings_from
 
     with at(field):
-        size = int(chosen["size"])
-        return settings_from({**chosen, "size": size, "max_memory": MEMORY if size > LARGE else ""})
+        given = {name: value for name, value in chosen.items() if value is not None}  # None: a field that was emptied
+        size = int(given.get("size", 512))
+        return settings_from({**given, "size": size, "max_memory": MEMORY if size > LARGE else ""})
 
 
 def mask(layers: Sequence[Any], colors: Mapping[str, str]) -> dict[str, Image]:
@@ -131,7 +133,11 @@ def mask(layers: Sequence[Any], colors: Mapping[str, str]) -> dict[str, Image]:
 
 
 def restored(desk: Desk, path: str) -> dict[str, Any] | None:
-    """What the recipe in a picture says for the form, and `photo` where its photograph was opened here; None without one."""
+    """What the recipe in a picture says for the form, and `photo` where its photograph was opened here.
+
+    None without a recipe, and where it is none that we would write: anybody may have written it.
+    """
+    from impasto.paint.settings import settings_from
     from impasto.pixels import recipe
 
     with at("photo", path):
@@ -140,12 +146,18 @@ def restored(desk: Desk, path: str) -> dict[str, Any] | None:
         return None
     found = {name: value for name, value in told["settings"].items() if name in KEPT}
     size = str(found.pop("size", ""))
-    if size.isdigit():
+    if re.fullmatch("[0-9]{1,5}", size):
         found["size"] = int(size)
+    try:
+        settings_from(found)
+    except ImpastoError:
+        return None
     known, shares, lost = _known(desk, told.get("styles"))
     if not lost:
         found |= {**known, "shares": shares}
-    return {**found, "photo": desk.pictures.get(str((told.get("content") or {}).get("sha256"))), "lost": lost}
+    content = told.get("content")
+    digest = content.get("sha256") if isinstance(content, dict) else None
+    return {**found, "photo": desk.pictures.get(str(digest)), "lost": lost}
 
 
 KEPT = ("strength", "style_scale", "preserve_color", "quality", "time", "seed", "size")

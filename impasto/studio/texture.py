@@ -92,9 +92,7 @@ def build(studio: Studio) -> None:
     def texture(
         exemplar: str | None, size: float, tile: str, quality: str, scale: float, time: float, request: gr.Request
     ) -> Iterator[Any]:
-        yield from fields.refusing(
-            studio.follow(request, TAB, lambda desk: begin(desk, exemplar, size, tile, quality, scale, time))
-        )
+        yield from studio.answers(request, lambda desk: begin(desk, exemplar, size, tile, quality, scale, time))
 
     with gr.Group(visible=False):
         fields.endpoint("texture", texture, [fields.photograph("exemplar"), *settings_fields()], "Make a texture of any size.")

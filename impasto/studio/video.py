@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from impasto.studio.job import News, Wrong, at
 
 if TYPE_CHECKING:
     from impasto.types import Image, Step
-    from impasto.video.work import Work
+    from impasto.video.work import Plan, Work
 
 TAB = "video"
 DRAFT = 4
@@ -28,44 +29,71 @@ def clip_field(label: str) -> gr.Video:
 
 
 class Film:
-    """A clip's painting as a job; nothing is kept of one that was stopped."""
+    """A clip's painting as a job; of one that was stopped what is finished is kept, from the first frame on."""
 
     before: Path | None = None
     label = "Looking for shots: frame"
 
     def __init__(self, desk: Desk, work: Work, recipe: dict[str, Any], name: str, caption: str) -> None:
         self.desk, self.work, self.recipe, self.caption = desk, work, recipe, caption
-        self.path, self.finished, self.last = desk.path(f"{name}-painted.mp4"), False, list[Any]()
+        self.path = desk.path(f"{name}-painted.mp4")
+        self.plan: Plan | None = None
+        self.image: Image | None = None
+        """The last that was painted."""
 
     def steps(self) -> Iterator[Step]:
         """Looking for shots, painting, writing."""
         from impasto.types import Step
         from impasto.video import io, render
-        from impasto.video.work import clear, keep_plan, looked_through
+        from impasto.video.work import keep_plan, looked_through
 
         looking, count = looked_through(self.work), max(1, len(self.work.source) // self.work.step)
         while True:
             try:
                 yield Step(next(looking), count)
             except StopIteration as end:
-                plan = end.value
+                plan = self.plan = end.value
                 break
         keep_plan(self.work, plan)
         self.label = "Painting: frame"
         for step in render.render(self.work, plan):
-            self.last = [step.preview] if step.preview is not None else self.last
+            self.image = step.preview if step.preview is not None else self.image
             yield step
         self.label = "Writing: frame"
         yield from render.assemble(self.work, plan, io.open_sink(self.path, like=self.work.source, recipe=self.recipe))
-        clear(self.work.folder)
-        self.finished = True
 
     def finish(self, stopped: bool) -> Made | None:
-        """The clip, when it is whole."""
-        if not self.finished:
+        """The clip, or its finished frames; None where there are none yet."""
+        from impasto.video.work import clear
+
+        note, recipe = "", self.recipe
+        if self.plan and not self.path.exists() and (part := finished(self.work, self.plan)):
+            recipe = self._keep(part)
+            note = f"Its first {part.frames} of {self.plan.frames} frames are kept."
+        clear(self.work.folder)
+        if self.image is None or not self.path.exists():
             return None
-        image: Image = self.last[0]
-        return Made(self.path, job.poster(self.desk, image, "frame.jpg"), self.caption, self.recipe)
+        return Made(self.path, job.poster(self.desk, self.image, "frame.jpg"), self.caption, recipe, note)
+
+    def _keep(self, part: Plan) -> dict[str, Any]:
+        """Write some of the frames; their recipe."""
+        from impasto.video import io, render
+
+        whole = self.work.source
+        first, last = whole.first, min(self.work.number(part.frames) - 1, whole.first + len(whole) - 1)
+        recipe = {**self.recipe, "settings": {**self.recipe["settings"], "frames": f"{first}-{last}"}}
+        for _ in render.assemble(self.work, part, io.open_sink(self.path, like=whole.between(first, last), recipe=recipe)):
+            if self.desk.closed:
+                break
+        return recipe
+
+
+def finished(work: Work, plan: Plan) -> Plan | None:
+    """The part of a plan, from its first frame on, that is painted; None where nothing is."""
+    gone = [missing[0][0] for chunk in plan.chunks if (missing := work.missing(chunk))]
+    count = min(gone, default=plan.frames)
+    chunks = tuple(replace(chunk, stop=min(chunk.stop, count)) for chunk in plan.chunks if chunk.start < count)
+    return replace(plan, frames=count, chunks=chunks) if chunks else None
 
 
 def begin(
@@ -157,7 +185,7 @@ def build(studio: Studio) -> Chooser:
             asked = (clip, named or [], paintings or [], shares or "")
             return begin(desk, *asked, size, strength, quality, temporal, preserve_color)
 
-        yield from fields.refusing(studio.follow(request, TAB, start))
+        yield from studio.answers(request, start)
 
     with gr.Group(visible=False):
         hidden = [clip_field("clip"), *fields.chooser().inputs, *settings_fields()]

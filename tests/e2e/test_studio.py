@@ -281,8 +281,15 @@ def test_a_file_of_this_machine_is_not_served(server, path):
     assert server.get(f"/file={path}").status_code in (403, 404)
 
 
+def test_the_queue_cannot_be_passed_by(server):
+    rest = [[STYLE], [], "", 1, 128, "draft", 1, "off", 0, 0]
+    answer = httpx.post(f"{server.url}/gradio_api/run/photo", json={"data": [None, *rest]}, trust_env=False)
+    assert answer.status_code == 404
+
+
 def test_other_names_and_machines_are_refused(server):
     assert server.get("/", headers={"host": "evil.example"}).status_code == 403
+    assert server.get("/", headers={"origin": "http://evil.example"}).status_code == 403
     with closing(socket.socket()) as outside:
         outside.settimeout(1)
         mine = next((each[4][0] for each in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)), "127.0.0.1")
@@ -491,7 +498,13 @@ def test_two_tabs_wait_for_each_other_and_see_nothing_of_each_other(visit, files
     assert one.page.locator("#results img").count() == 0
 
 
+def desks(server):
+    """The folders of all tabs and clients."""
+    return set(server.folder.glob("impasto-studio-*/desks/*"))
+
+
 def test_closing_the_tab_stops_its_work_and_clears_its_folder(visit, server, files):
+    before = desks(server)
     tab = visit()
     tab.drop("photo-photo", files / "cat.jpg")
     tab.choose()
@@ -499,10 +512,15 @@ def test_closing_the_tab_stops_its_work_and_clears_its_folder(visit, server, fil
     tab.slider("Size", 1024)
     tab.page.locator("#photo-start").click()
     tab.wait("Step")
+    mine = desks(server) - before
+    assert mine
     tab.page.close()
     begun = time.monotonic()
     client(server).predict(**asked(files))
     assert time.monotonic() - begun < 40
+    while mine & desks(server):
+        assert time.monotonic() - begun < 60
+        time.sleep(0.2)
 
 
 def test_a_region_is_painted_with_the_brush(visit, files):
@@ -607,4 +625,4 @@ def test_the_end_leaves_nothing_behind(tmp_path, files):
     client(server).predict(**asked(files))
     assert list(tmp_path.glob("impasto-studio-*"))
     assert server.close() == 130
-    assert list(tmp_path.glob("impasto-studio-*")) == []
+    assert {path.name for path in tmp_path.iterdir()} <= {"downloads"}  # the client's

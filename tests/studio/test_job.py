@@ -1,14 +1,17 @@
 """Long work as the page follows it: in turn, stopped within a step, with nothing left behind."""
 
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import torch
 
 pytest.importorskip("gradio", reason="the extra studio is not installed")
 
+import gradio
+
 from impasto.errors import ImpastoError, UsageError
-from impasto.studio import job
+from impasto.studio import fields, history, job
 from impasto.studio.desk import Desk, Desks, Made
 from impasto.studio.job import Wrong, at, follow
 from impasto.studio.queue import Queue
@@ -122,6 +125,12 @@ def test_errors_name_the_field_and_no_path_of_the_machine():
     assert (error.value.field, str(error.value)) == ("photo", "cat.jpg is not a picture")
 
 
+def test_names_with_two_spaces_bring_no_path_along_either():
+    with pytest.raises(Wrong) as error, at("photo", "/secret/place/a  cat.jpg"):
+        raise ImpastoError("/secret/place/a  cat.jpg is not a picture")
+    assert str(error.value) == "a cat.jpg is not a picture"
+
+
 def test_the_inner_field_wins():
     with pytest.raises(Wrong) as error, at("settings"), at("photo"):
         raise ImpastoError("no")
@@ -152,15 +161,67 @@ def test_desks_are_apart_and_leave_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_closing_a_desk_stops_its_work(tmp_path, eager):
+def test_closing_a_desk_stops_its_work_and_keeps_nothing(tmp_path, eager):
     desks = Desks(tmp_path)
-    work = Counting(desks.of("tab"))
-    news = follow(Queue(), desks.of("tab"), "photo", lambda: work)
+    desk = desks.of("tab")
+    work = Counting(desk)
+    news = follow(Queue(), desk, "photo", lambda: work)
     while work.done < 2:
         next(news)
     desks.close("tab")
+    desk.folder.mkdir()  # as work in its last step may
     list(news)
     assert work.done == 2
+    assert desk.made == []
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ImpastoError, match="page was closed"):
+        desk.path("a.png")
+
+
+def test_work_that_begins_while_its_tab_is_closed_ends_at_once(desk):
+    late = Counting(desk)
+    desk.clear()
+    assert [each.made for each in follow(Queue(), desk, "photo", lambda: late)] == [None, None]
+    assert late.done == 1
+
+
+class Asking:
+    """A request of a session, as Gradio hands it over."""
+
+    session_hash = "one"
+
+
+@pytest.fixture
+def studio(tmp_path):
+    return fields.Studio(Desks(tmp_path), Queue())
+
+
+@pytest.mark.parametrize("error", [UsageError("no such thing"), RuntimeError("no such thing")])
+def test_programs_are_told_in_a_sentence_whatever_goes_wrong(studio, error, caplog):
+    def fails(desk):
+        raise error
+
+    with pytest.raises(gradio.Error, match="no such thing"):
+        list(studio.answers(Asking, fails))
+    assert studio.queue.places == []
+
+
+def test_in_the_history_one_gets_what_one_sees(desk):
+    desk.made += [Made(Path(name), Path(f"{name}.jpg"), name, {}) for name in ("first", "second")]
+    pictures, count = history.pictures(desk)
+    assert pictures == [("second.jpg", "second"), ("first.jpg", "first")]
+    desk.made.append(Made(Path("third"), Path("third.jpg"), "third", {}))  # while one looks
+    assert [history.one(desk, count, index).caption for index in (0, 1)] == ["second", "first"]
+
+
+def test_calls_of_one_program_do_not_stop_each_other(studio, eager):
+    one = studio.answers(Asking, Counting)
+    for _ in range(3):
+        next(one)
+    other = studio.answers(Asking, Counting)
+    assert "Waiting" in next(other)[0]["text"]
+    assert list(one)[-1][0]["text"].startswith("Done")
+    assert list(other)[-1][0]["text"].startswith("Done")
 
 
 def test_a_desk_that_nobody_uses_is_cleared(tmp_path, monkeypatch):

@@ -147,6 +147,27 @@ def test_elsewhere_what_is_not_at_hand_is_named(desk, files, tmp_path):
     assert "named" not in found
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"verb": "image", "settings": {"size": "²"}, "content": ["no"], "styles": "no"},
+        {"verb": "image", "settings": {"strength": "<b>"}},
+        {"verb": "image", "settings": {"quality": "nonsense"}},
+        {"verb": "image", "settings": []},
+    ],
+)
+def test_a_recipe_that_anybody_wrote_does_no_harm(desk, tmp_path, picture, told):
+    io.save(io.load(picture(1, 32, 32)), tmp_path / "a.png", recipe=told)
+    found = sources.restored(desk, str(tmp_path / "a.png"))
+    nothing = {"named": [], "paintings": [], "shares": "", "photo": None, "lost": []}
+    assert found in (None, nothing)
+
+
+def test_an_emptied_field_is_its_default():
+    found = sources.settings("settings", size=None, seed=None, time=None, quality="draft")
+    assert (found.size, found.seed, found.time, found.quality) == ("512", 0, 0, "draft")
+
+
 def test_a_photograph_brings_nothing_back(desk, files):
     assert sources.restored(desk, files[0]) is None
 
