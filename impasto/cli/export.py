@@ -72,7 +72,7 @@ def export(
 
     impasto export starry-night -o net.onnx --precision int8 --verify
     """
-    web.check(context, web=as_web, serve=serve)
+    web.check(context, output, web=as_web, serve=serve)
     if as_web:
         return web.write(names, output, port=port if serve else None, force=force, as_json=as_json, quiet=quiet)
     targets = named(names, output)
@@ -83,7 +83,6 @@ def export(
         if Path(target).suffix == vector.SUFFIX:
             report.result(vector.write(name, target, force=force), {"style": name}, as_json=as_json)
             continue
-        report.say(f"exporting {name} to {target}", quiet=quiet)
         for found in exports.write(name, target, precision, size=size, photos=photos or None, force=force):
             report.result(found.output, {"style": name, **found.facts()} if verify else {"style": name}, as_json=as_json)
             if verify and not as_json:

@@ -197,10 +197,12 @@ def window() -> Callable[[Frame, float], bool]:
     Raises:
         UsageError: there is no screen.
     """
-    import tkinter
+    try:
+        import tkinter
 
-    from PIL import ImageTk
-
+        from PIL import ImageTk
+    except ImportError as error:
+        raise UsageError(f"no window can be opened here, Python came without Tk ({error}): give -o FILE") from error
     try:
         root = tkinter.Tk()
     except tkinter.TclError as error:

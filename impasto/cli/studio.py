@@ -14,11 +14,11 @@ from impasto.errors import MissingExtra, UsageError
 
 PORT, ADDRESS = 7860, "127.0.0.1"
 
-Port = Annotated[int, options.option("Where the page is: http://127.0.0.1:PORT.", "--port", metavar="N")]
+Port = Annotated[int, options.option("Where the page is: http://127.0.0.1:PORT.", "--port", panel=options.MACHINE, metavar="N")]
 
 
 def studio(port: Port = PORT, quiet: options.Quiet = False) -> None:
-    """Open a page in the browser that does what the command does. Ctrl-C closes it.
+    """Serve a page for the browser that does what the command does. Ctrl-C closes it.
 
     impasto studio
     """

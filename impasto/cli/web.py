@@ -10,26 +10,31 @@ from typing import Annotated
 
 import typer
 
-from impasto.cli import options, report
+from impasto.cli import report
+from impasto.cli.options import OUTPUT, option, said
 from impasto.errors import UsageError
 
 PORT = 8000
 OTHERS = ("precision", "size", "photos", "verify")
 """Options of the verb that the app decides for itself: it holds each filter as its pages need it."""
 
-Web = Annotated[bool, options.option("Write a browser app that paints in these filters to the folder of -o.", "--web")]
-Serve = Annotated[bool, options.option("With --web: hand the app out on 127.0.0.1, until Ctrl-C.", "--serve")]
-Port = Annotated[int, options.option("Where --serve is: http://127.0.0.1:PORT.", "--port", metavar="N")]
+SUFFIXES = {".onnx", ".pte", ".tflite", ".mlpackage", ".f32"}
+
+Web = Annotated[bool, option("Write a browser app that paints in these filters to the folder of -o.", "--web", panel=OUTPUT)]
+Serve = Annotated[bool, option("With --web: hand the app out on 127.0.0.1, until Ctrl-C.", "--serve", panel=OUTPUT)]
+Port = Annotated[int, option("Where --serve is: http://127.0.0.1:PORT.", "--port", panel=OUTPUT, metavar="N")]
 
 
-def check(context: typer.Context, *, web: bool, serve: bool) -> None:
+def check(context: typer.Context, output: str, *, web: bool, serve: bool) -> None:
     """Raise UsageError for options that do not go together."""
     if serve and not web:
         raise UsageError("--serve hands out a browser app: give --web too")
-    if options.said(context, "port") and not serve:
+    if said(context, "port") and not serve:
         raise UsageError("--port is where --serve listens: give --serve too")
+    if web and Path(output).suffix in SUFFIXES:
+        raise UsageError(f"{output} is a file's name, and --web writes a folder: give -o app/, or leave --web out")
     for name in OTHERS:
-        if web and options.said(context, name):
+        if web and said(context, name):
             raise UsageError(f"--{name} is not for --web, which writes each filter as its pages need it: leave it out")
 
 

@@ -53,7 +53,7 @@ def write(
     """
     path, folder = Path(path), None if photos is None else Path(photos)
     if path.suffix not in EXPORTERS:
-        raise UsageError(f"{path} has no suffix that says a format: {', '.join(EXPORTERS)}")
+        raise UsageError(f"{path} has no suffix that says a format: {', '.join(EXPORTERS)}; a browser app is written with --web")
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is none of {', '.join(PRECISIONS)}")
     if size < 64 or size % STRIDE:

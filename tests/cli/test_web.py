@@ -33,6 +33,12 @@ def test_the_app_is_written_and_told_of(tmp_path, capsys):
     assert capsys.readouterr() == (f"{folder}\n", "")
 
 
+def test_a_file_is_no_folder_for_the_app(tmp_path, capsys):
+    assert cli.main(["export", "scream", "-o", str(tmp_path / "app.onnx"), "--web"]) == 2
+    assert "app.onnx is a file's name" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("more", "named"),
     [
