@@ -18,11 +18,11 @@ from impasto.fast.losses import (
     STYLE_LAYERS,
     Style,
     Target,
+    blotches,
     distance,
     encode_style,
     energy,
     size,
-    total_variation,
     unsteadiness,
 )
 from impasto.features.encoders import VGG
@@ -65,7 +65,8 @@ class Settings(Pace):
     """Steps over which the weight of style rises from a tenth to its full value."""
     layers: tuple[float, ...] = (0.7, 1.3, 1.3, 0.7)
     """Weights of the style layers."""
-    smooth: float = 0.0
+    tone: float = 30.0
+    """Of patches of light and dark that the photograph has not."""
     motion: float = 10.0
     motion_from: int = 8000
     """Step from which the weight of motion rises, over `ramp` steps."""
@@ -194,8 +195,7 @@ def terms(settings: Settings, course: Course, batch: Batch, painted: Image, move
         for weight, layer in zip(settings.layers, STYLE_LAYERS, strict=True)
     ]
     values = {"content": content, "style": (torch.stack(apart).mean(0) * batch.strength.square()).mean()}
-    if settings.smooth:
-        values["smooth"] = total_variation(inner).mean()
+    values["tone"] = blotches(inner, course.inner(batch.photo)).mean()
     if moved is not None and batch.grid is not None:
         values["motion"] = unsteadiness(painted, moved, batch.grid).mean()
     return values
@@ -205,7 +205,7 @@ def term_weights(settings: Settings, step: int) -> dict[str, float]:
     """Weights of the terms at a step: style rises from a tenth, motion comes late."""
     style = settings.style * min(1.0, 0.1 + 0.9 * step / max(1, settings.ramp))
     motion = settings.motion * min(1.0, max(0.0, (step - settings.motion_from) / max(1, settings.ramp)))
-    return {"content": settings.content, "style": style, "smooth": settings.smooth, "motion": motion}
+    return {"content": settings.content, "style": style, "tone": settings.tone, "motion": motion}
 
 
 def rate(settings: Pace, step: int) -> float:

@@ -35,8 +35,8 @@ from impasto.types import Image
 log = logging.getLogger(__name__)
 
 SETTINGS = Settings(
-    rate=2e-3, warmup=20, settle=300, average=0.98, style=18.0, ramp=1, motion_from=-1, photo_uses=6, photo_window=128,
-    style_uses=1, style_window=1, sample=32, exam=6, validate=50,
+    rate=2e-3, warmup=20, settle=300, average=0.98, style=30.0, ramp=1, motion_from=-1, photo_uses=6, photo_window=128,
+    style_uses=1, style_window=1, sample=32, exam=6, validate=50, crop=192, batch=2,
 )  # fmt: skip
 SIZE = 512
 """Long edge at which the painting is seen, px."""

@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -98,14 +98,13 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def validate(lesson: nn.Module, course: Course, batches: Sequence[Batch]) -> dict[str, float]:
-    """Content and style of held-out photographs in held-out styles at full strength, and their sum by the final weights."""
-    sums = {"content": 0.0, "style": 0.0}
-    settings = replace(course.settings, smooth=0.0)
+    """Content, style and tone of held-out photographs in held-out styles at full strength, and their sum by the final weights."""
+    sums, settings = {"content": 0.0, "style": 0.0, "tone": 0.0}, course.settings
     for batch in batches:
         painted, _ = lesson(batch.photo, batch.row, batch.noise, batch.strength, None)
         found = terms(settings, course, batch, painted, None)
         sums = {name: total + found[name].item() / len(batches) for name, total in sums.items()}
-    return {**sums, "total": settings.content * sums["content"] + settings.style * sums["style"]}
+    return {**sums, "total": sum(getattr(settings, name) * value for name, value in sums.items())}
 
 
 class Loop(ABC, Generic[N, B]):

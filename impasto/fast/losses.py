@@ -15,6 +15,8 @@ from impasto.types import Features, Image
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 CONTENT_LAYER = "relu4_1"
+TONE = 32
+"""Side of the squares whose mean colors are tones, px."""
 FLOOR = 1.0
 """Added to every variance before its root (responses are on the 0-255 scale: variances are in the thousands)."""
 
@@ -113,10 +115,19 @@ def energy(features: Features) -> Tensor:
     return features.float().square().mean()
 
 
-def total_variation(image: Image) -> Tensor:
-    """Mean squared difference of neighbors, one value a picture."""
-    across, down = image[..., 1:] - image[..., :-1], image[..., 1:, :] - image[..., :-1, :]
-    return across.square().mean((1, 2, 3)) + down.square().mean((1, 2, 3))
+def blotches(painted: Image, photo: Image) -> Tensor:
+    """|Y - X (XᵀX)⁻¹ XᵀY|² / N, one value a picture: tones of the painting that no affine map of the photograph's explains.
+
+    Y and X are the colors of the two, averaged over squares of 32 px (X with a constant): N places, three colors. Statistics
+    alone are met most cheaply by large patches of light and dark wherever the noise is high: painters keep the values of
+    what they see, in whatever colors, and put their variety into strokes, which this does not touch.
+    """
+    tones, seen = (F.avg_pool2d(image.float(), TONE, TONE // 2).flatten(2).mT for image in (painted, photo))
+    seen = torch.cat([seen, torch.ones_like(seen[..., :1])], 2)
+    inner = seen.mT @ seen + 1e-3 * torch.eye(4, device=seen.device)
+    rest = tones - seen @ torch.linalg.solve(inner, seen.mT @ tones)
+    apart: Tensor = rest.square().sum(2).mean(1)
+    return apart
 
 
 def unsteadiness(painted: Image, moved: Image, grid: Tensor) -> Tensor:

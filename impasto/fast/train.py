@@ -3,12 +3,12 @@
 The loss of a picture painted with strength s in a painting's style is
 
     content · |f(out) − f(photo)|² / E|f|²  +  style · s² · Σ_layers w_l d_l
-      +  smooth · TV  +  motion · |M out − out(M photo)|²
+      +  tone · t  +  motion · |M out − out(M photo)|²
 
 with f the responses of relu4_1 of VGG-16, E|f|² their mean over photographs, d_l the relative distance of a layer's
-statistics (`losses.distance`), M a small known motion. A file of state after every few hundred steps makes it resumable,
-to the bit on a CPU; the best network by a fixed validation loss is kept apart, so that a half-trained one never replaces
-a good one.
+statistics (`losses.distance`), t the tones that the photograph does not explain (`losses.blotches`), M a small known
+motion. A file of state after every few hundred steps makes it resumable, to the bit on a CPU; the best network by a
+fixed validation loss is kept apart, so that a half-trained one never replaces a good one.
 """
 
 from __future__ import annotations

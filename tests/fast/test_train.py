@@ -201,11 +201,22 @@ def test_distance_is_0_for_the_style_itself_and_at_most_w2():
         assert 0.3 * exact < ours <= exact * 1.001
 
 
-def test_total_variation_and_unsteadiness_vanish_where_they_should():
-    flat = torch.full((2, 3, 32, 32), 0.3)
-    assert losses.total_variation(flat).tolist() == [0, 0]
-    ramp = torch.linspace(0, 1, 32).expand(1, 3, 32, 32)
-    torch.testing.assert_close(losses.total_variation(ramp), torch.tensor([(1 / 31) ** 2]))
+def test_tones_are_explained_by_other_colors_and_not_by_patches():
+    """Recolored by any affine map a photograph has no blotches; a light patch is one, of its own mean square beyond its mean."""
+    draw = torch.Generator().manual_seed(0)
+    photo = torch.nn.functional.interpolate(torch.rand((1, 3, 6, 6), generator=draw), (192, 192), mode="bicubic")
+    recolored = torch.einsum("rc,bchw->brhw", torch.rand((3, 3), generator=draw), photo) + 0.1
+    assert losses.blotches(recolored, photo)[0] < 1e-5
+    flat = torch.full((1, 3, 192, 192), 0.4)
+    patched = flat.clone()
+    patched[..., :96] = 0.8
+    half = torch.nn.functional.avg_pool2d(patched, losses.TONE, losses.TONE // 2)
+    torch.testing.assert_close(losses.blotches(patched, flat)[0], 3 * half[0, 0].var(correction=0), rtol=1e-2, atol=0)
+    strokes = flat + 0.3 * (torch.arange(192) % 8 < 4).float() - 0.15
+    assert losses.blotches(strokes, flat)[0] < 1e-6
+
+
+def test_unsteadiness_vanishes_where_it_should():
     theta = torch.tensor([[[1.0, 0, 4 / 32], [0, 1, 0]]])
     grid = torch.nn.functional.affine_grid(theta, [1, 3, 32, 32], align_corners=False)
     picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
