@@ -71,7 +71,7 @@ def speed(options: argparse.Namespace) -> list[dict]:
     peer = StyleTransfer(threads=options.threads)
     vector = np.random.default_rng(0).standard_normal((1, 1, 1, 100)).astype(np.float32)
     net = style.network()
-    bound = net.bind(net.neutral[None])
+    bound = net.bind(net.predict(net.signature_mean[None]))
     weights = np.eye(26, dtype=np.float32)[PEER_STYLE]
     rows = []
     for size in (256, 512, 1024):

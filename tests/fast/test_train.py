@@ -137,7 +137,8 @@ def test_two_gloo_ranks_against_one_process(folders, tmp_path):
     start_net = {f"net.{name}": tensor for name, tensor in _fresh().items()}
     for name, tensor in one.items():
         if name.startswith("net.") and "signature" not in name:
-            torch.testing.assert_close(two[name], tensor, atol=2e-3, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+            # Adam moves a weight that has hardly any gradient by a whole step either way: 2e-3, three times
+            torch.testing.assert_close(two[name], tensor, atol=6e-3, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
             moved += (tensor - start_net[name]).abs().sum().item()
             apart = (two[name] - tensor).abs().mean() / (tensor - start_net[name]).abs().mean().clamp(min=1e-8)
             assert apart < 0.1, name
