@@ -219,7 +219,7 @@ def test_a_picture_is_taken_saved_and_shared(browser, address):
         assert download.value.suggested_filename.startswith("impasto-starry-night-")
         with PILImage.open(download.value.path()) as saved:
             assert saved.format == "JPEG"
-            assert np.abs(np.asarray(saved, np.float32) / 255 - shown).mean() < 0.02
+            assert np.abs(np.asarray(saved, np.float32) / 255 - shown).mean() < 0.04  # JPEG, its colors at half size
         page.tap("#share")
         until(page, "Boolean(window.shared)")
         assert page.evaluate("[shared.files[0].type, shared.files[0].size > 1000]") == ["image/jpeg", True]
