@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import time
@@ -14,7 +13,6 @@ from torch import Tensor
 
 from impasto.fast import style as filters
 from impasto.fast import tiles
-from impasto.fast.nets import Bound
 from impasto.fast.style import StyleLike
 from impasto.features import encoders
 from impasto.paint.image import Painting
@@ -70,16 +68,9 @@ def bind(styles: Sequence[Style], size: int = 512, tile: int = 0) -> Stylizer:
     bound = filters.bind(net, [(style.weight, learned(style, size)) for style in styles])
 
     def paint(content: Image, *, strength: float = 1.0) -> Image:
-        return tiles.paint(_moved(bound, content.device), content, tile=tile, strength=strength)
+        return tiles.paint(bound.to(content.device), content, tile=tile, strength=strength)
 
     return paint
-
-
-def _moved(bound: Bound, device: torch.device) -> Bound:
-    """The filter on a device; the network that all styles share stays where it is."""
-    if bound.code.device == device:
-        return bound
-    return Bound(copy.deepcopy(bound.net).to(device), bound.code.to(device))
 
 
 def learned(style: Style, size: int) -> filters.Style:

@@ -183,6 +183,12 @@ def test_a_draft_keeps_to_a_cap_of_memory(content, first):
             impasto.stylize(content, first, size=88, quality="draft", max_memory=wrong)
 
 
+def test_the_estimate_of_memory_knows_how_a_filter_paints():
+    """`paint` knows no filters, so it keeps these numbers of theirs itself."""
+    assert memory.FILTER_WHOLE == tiles.WHOLE
+    assert 2 * style.network().reach == memory.FILTER_OVERLAP
+
+
 def test_the_shared_network_stays_where_it_is(first):
     """A filter that paints on another device takes a copy there; "meta" stands for a GPU."""
     paint = still.bind(still.open_styles(first))

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -200,7 +201,7 @@ def follow(
     with report.deferred("" if quiet else STOPPING) as stop, closing(training.steps(out, state, **limits)) as steps:
         for step in report.progress(steps, quiet=quiet, label=label):
             if step.preview is not None:
-                previews.show(lambda file, image=step.preview: watch.picture(image, file, "preview"))  # type: ignore[misc]
+                previews.show(partial(watch.picture, step.preview, verb="preview"))
                 if told:
                     report.say(f"step {step.index}: best so far {training.state.best:.4f}", quiet=quiet)
             if training.agreed(float(stop.wanted)):

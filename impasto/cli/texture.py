@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -141,15 +140,13 @@ def names_of_maps(maps: Sequence[str], job: Job) -> dict[str, str]:
         raise UsageError("--with carries the maps of one exemplar along, and there are several")
     if maps and STDIN in (job.output, *maps):
         raise UsageError("--with needs files: maps are neither read from stdin nor written to stdout")
-    if os.path.realpath(job.output) in {os.path.realpath(file) for file in maps}:
-        raise UsageError(f"{job.output} is both read and written: give the result another name")
+    batch.check_apart(maps, [job.output])
     found: dict[str, str] = {}
     for file in maps:
         target = str(Path(job.output).with_name(f"{Path(job.output).stem}-{short(file, job.content)}{Path(file).suffix}"))
         if target in found.values():
             raise UsageError(f"two maps would be written to {target}: give them different names")
-        if os.path.realpath(target) in {os.path.realpath(each) for each in (*maps, job.content)}:
-            raise UsageError(f"{target} is both read and written: give the result another name")
+        batch.check_apart([*maps, job.content], [target])
         found[file] = target
     return found
 

@@ -42,8 +42,8 @@ class Tiled(AnyStyle):
 
 
 def tiled(module: nn.Module) -> nn.Module:
-    """A copy of a module, its networks' noise laid out in tiles."""
-    other = copy.deepcopy(module)
+    """A copy of a module, its networks' noise laid out in tiles, its kernels as converters expect them in memory."""
+    other: nn.Module = copy.deepcopy(module).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     for each in other.modules():
         if isinstance(each, AnyStyle):
             each.__class__ = Tiled

@@ -47,9 +47,7 @@ CODE_SHARE = 4.0
 PHOTOS = Path(__file__).parent / "photos"
 """Photographs in the public domain, for want of the user's own; those named `held-...` are kept to measure on."""
 USUAL = {"relu1_1": 1.3e5, "relu2_1": 1.26e7, "relu3_1": 6.97e7, "relu4_1": 5.64e7}
-"""|μ|² + |σ|² of each style layer, meaned over the shipped network's training: what its distances were measured in."""
-CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512}
-"""Of VGG-16, which USUAL was measured with."""
+"""|μ|² + |σ|² of each style layer of VGG-16, meaned over the shipped network's training: its distances' units there."""
 
 PARTS: dict[str, Callable[[str], bool]] = {
     "head": lambda name: not name.startswith(("body.", "predictor.")),
@@ -150,12 +148,14 @@ class Learner(Training[Filter]):
         chosen, precision = devices.choose(device)
         self.accelerator, self.settings, self.parts = Alone(chosen), settings, parts
         self.net = backbone() if net is None else net
-        judge = encoders.load(encoder).to(chosen).precision(precision)
+        judge = encoders.load(encoder)
         judge.check([*STYLE_LAYERS, CONTENT_LAYER])
+        seer = judge if encoder == "vgg16" else encoders.load("vgg16")
         seen = style.fitted(painting, SIZE)
         about = {"painting": weights.digest({"painting": seen})}
-        self.first = style.of(self.net, encoders.load("vgg16"), painting, name, {**(passport or {}), **about})
+        self.first = style.of(self.net, seer, painting, name, {**(passport or {}), **about})
         self.unlearned = math.nan
+        judge = judge.to(chosen).precision(precision)  # after the painting was described in full precision
         wanted = encode_style(judge, [(1.0, seen)])
         learned, held = sources(settings, photos)
         self.count = len(learned.photos)
@@ -268,7 +268,7 @@ def sources(settings: Settings, photos: Sequence[Path]) -> tuple[data.Source, da
 
 def _share(encoder: VGG, layer: str) -> float:
     """Channels of a layer, as a share of VGG-16's: energies are summed over them."""
-    return len(encoder.get_buffer(f"{layer}_bias")) / CHANNELS[layer]
+    return len(encoder.get_buffer(f"{layer}_bias")) / nets.SIGNATURE[layer]
 
 
 def _identity(net: AnyStyle) -> str:

@@ -210,12 +210,12 @@ class AnyStyle(nn.Module):
         return F.pixel_shuffle(x, 2)
 
     def _noise(self, seed: nn.Conv2d, like: Features, origin: tuple[int, int], stride: int) -> Features:
-        rows, columns = (
-            (torch.arange(size, device=like.device) + start // stride) % GRAIN_SIZE
-            for size, start in zip(like.shape[-2:], origin, strict=True)
-        )
         noise: Tensor = seed(self.grain)
-        return noise.index_select(2, rows).index_select(3, columns)
+        if any(origin):
+            noise = noise.roll([-start // stride for start in origin], (2, 3))
+        rows, columns = like.shape[-2:]
+        tiles = [1 + (side - 1) // GRAIN_SIZE for side in (rows, columns)]
+        return noise.repeat(1, 1, *tiles)[..., :rows, :columns]
 
     def folded(self, code: Code) -> AnyStyle:
         """A copy for one style: its convolutions plain, its code the first `plain_size` values, no predictor."""
@@ -230,7 +230,8 @@ class AnyStyle(nn.Module):
 
     def bind(self, code: Code) -> Bound:
         """This network with a style's code fixed: a Stylizer."""
-        return Bound(self.folded(code.detach()), code.detach()[:, : self.plain_size])
+        net = self.folded(code.detach()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return Bound(net, code.detach()[:, : self.plain_size])
 
 
 class Bound:
@@ -238,6 +239,11 @@ class Bound:
 
     def __init__(self, net: AnyStyle, code: Code) -> None:
         self.net, self.code = net, code
+
+    def to(self, device: torch.device) -> Bound:
+        """Move to a device, and return self: network and code are this style's own."""
+        self.net, self.code = self.net.to(device), self.code.to(device)
+        return self
 
     @torch.no_grad()
     def __call__(self, content: Image, *, strength: float = 1.0) -> Image:

@@ -219,8 +219,7 @@ class _Brush:
 
     def _bound(self, *mixed: tuple[float, int]) -> Bound:
         known = {id(timed.style): timed.style for timed in self.look.styles}
-        bound = filters.bind(filters.network(), [(weight, known[key]) for weight, key in mixed])
-        return Bound(bound.net.to(self.device), bound.code.to(self.device))
+        return filters.bind(filters.network(), [(weight, known[key]) for weight, key in mixed]).to(self.device)
 
     @torch.no_grad()
     def paint(self, content: Image, seconds: float, place: Place | None, masks: Mapping[str, Mask]) -> Image:

@@ -11,7 +11,7 @@ from PIL import Image as PILImage
 from torch.nn import functional as F
 
 from impasto.errors import UsageError, WeightsError
-from impasto.fast import learn, pupil, recognition, views
+from impasto.fast import learn, nets, pupil, recognition, views
 from impasto.features import encoders, weights
 from impasto.paint.settings import Settings as Painting
 
@@ -268,7 +268,7 @@ def test_a_filter_s_losses_are_in_units_of_the_encoder_s_width():
     kept = pupil.to_paint(narrow(), pupil.SPREAD)
     for layer in learn.USUAL:
         assert learn._share(encoders.load("vgg16"), layer) == 1
-        assert learn._share(kept, layer) == kept.get_buffer(f"{layer}_weight").shape[0] / learn.CHANNELS[layer] < 0.2
+        assert learn._share(kept, layer) == kept.get_buffer(f"{layer}_weight").shape[0] / nets.SIGNATURE[layer] < 0.2
 
 
 def test_weights_can_be_begun_with_and_stay_what_they_see(sets, tmp_path):
