@@ -19,6 +19,7 @@ RANKS = {
     "__version__": 0,
     "types": 0,
     "errors": 0,
+    "times": 0,
     "device": 1,
     "features": 1,
     "pixels": 1,

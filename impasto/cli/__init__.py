@@ -24,11 +24,13 @@ from impasto.cli import (
     texture,
     train,
     train_encoder,
+    verbs,
     video,
 )
 
 app = typer.Typer(
     name="impasto",
+    cls=verbs.Verbs,
     help="Neural style transfer: paint pictures like other pictures.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -39,7 +39,14 @@ class Wishes:
     places: Places = field(default_factory=Places)
 
 
-class Work(Protocol):
+class Stateful(Protocol):
+    """Work that can be gone on with."""
+
+    def save_state(self, path: Path) -> None:
+        """Write all that is needed to go on later."""
+
+
+class Work(Stateful, Protocol):
     """What is made a step at a time, can be stopped and gone on with: a picture, a texture, a doodle."""
 
     def plan(self) -> str:
@@ -50,9 +57,6 @@ class Work(Protocol):
 
     def result(self) -> Stylized:
         """What there is of it, at any time."""
-
-    def save_state(self, path: Path) -> None:
-        """Write all that is needed to go on later."""
 
     def load_state(self, path: Path) -> None:
         """Go on from what `save_state` wrote."""
@@ -121,7 +125,7 @@ def _make_all(plan: Plan, settings: Settings, wishes: Wishes) -> tuple[int, int]
         try:
             begun = time.monotonic()
             _check_begun(job, wishes)
-            painting = prepare(job, chosen, wishes, shelf, _deadline(settings, position, count))
+            painting = prepare(job, chosen, wishes, shelf, deadline(settings.time, count - position))
             make(job, painting, wishes, _facts(job), begun=begun, batch=plan.batch)
         except Exception as error:
             if not plan.batch:
@@ -241,12 +245,15 @@ def check_ours(file: str, force: bool) -> None:
         raise OutputExists(f"{file} exists already and was not made by impasto: --force replaces it")
 
 
-def _deadline(settings: Settings, position: int, count: int) -> float:
-    """By when a picture must be written: the time is shared evenly by those that are left."""
-    if not settings.time:
+def deadline(seconds: float, left: int = 1) -> float:
+    """By when the next result must be written, of a command that has so many seconds (0: any), start included.
+
+    The time is shared evenly by the results that are `left`.
+    """
+    if not seconds:
         return math.inf
     now = time.monotonic()
-    return now + (report.BEGUN + settings.time - now) / (count - position)
+    return now + (report.BEGUN + seconds - now) / left
 
 
 def make(
@@ -274,7 +281,7 @@ def make(
         report.say(f"{job.content}: {painting.plan()}" if batch else painting.plan(), quiet=wishes.quiet)
         finished = _work(painting, wishes, stop)
         if not finished and job.state:
-            _keep_state(painting, job.state)
+            keep_state(painting, job.state)
         made = painting.result()
         path = made.save(job.output, bits=wishes.bits, force=wishes.force or job.unfinished)
         files = beside(made) if finished and beside else {}
@@ -327,12 +334,12 @@ def _go_on(painting: Work, state: Path, batch: bool) -> None:
         raise OutputError(str(error)) from error  # of this picture alone, not of the whole command
 
 
-def _keep_state(painting: Work, state: Path) -> None:
-    """The state goes first: a picture without one counts as finished."""
+def keep_state(painting: Stateful, state: Path, what: str = "picture") -> None:
+    """Save the state before the result, `what` it is: one without a state counts as finished."""
     try:
         painting.save_state(state)
     except ImpastoError as error:
-        report.say(f"impasto: {report.one_line(error)}; the picture can be saved but not gone on with")
+        report.say(f"impasto: {report.one_line(error)}; the {what} can be saved but not gone on with")
 
 
 def _work(painting: Work, wishes: Wishes, stop: report.Stop) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -78,7 +77,7 @@ def doodle(
     semantic_weight: SemanticWeight = DEFAULTS["semantic_weight"],
     suggest_map: SuggestMap = "",
     colors: Colors = COLORS,
-    output: options.Output,
+    output: options.OneOutput,
     force: options.Force = False,
     resume: options.Resume = False,
     preview: options.Preview = "",
@@ -192,7 +191,7 @@ def prepare(job: Job, settings: Settings, wishes: Wishes, shelf: Shelf, way: str
         content=photo[0] if photo else None,
         way=way,
         semantic_weight=semantic_weight,
-        deadline=report.BEGUN + settings.time if settings.time else math.inf,
+        deadline=batch.deadline(settings.time),
         names=names,
     )
 

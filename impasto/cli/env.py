@@ -13,7 +13,7 @@ from impasto.cli import options, report
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "typer", "openimageio", "onnxruntime")
 
 
-def env(as_json: options.Json = False) -> None:
+def env(as_json: options.JsonReport = False) -> None:
     """Show versions, device and precision: paste this into a report of a problem."""
     facts = found()
     report.out(json.dumps(facts) if as_json else "\n".join(f"{name:12} {value}" for name, value in facts.items()))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from impasto.cli import jobs, options, report, web
 from impasto.errors import UsageError
-
-if TYPE_CHECKING:
-    from impasto.export import Report
 
 Names = Annotated[
     list[str],
@@ -23,7 +20,8 @@ Names = Annotated[
 Output = Annotated[
     str,
     options.option(
-        "Where to: net.onnx, .pte, .tflite, .mlpackage; .f32: a style for the any-style network. {style} in it is the name.",
+        "Where to: net.onnx, .pte, .tflite, .mlpackage; .f32: a style for the any-style network. In a name {style} stands for "
+        "the filter's.",
         "--output",
         "-o",
         panel=options.OUTPUT,
@@ -86,7 +84,7 @@ def export(
         for found in exports.write(name, target, precision, size=size, photos=photos or None, force=force):
             report.result(found.output, {"style": name, **found.facts()} if verify else {"style": name}, as_json=as_json)
             if verify and not as_json:
-                report.out("\n".join(f"  {line}" for line in described(found)))
+                report.out("\n".join(f"  {line}" for line in found.described()))
     return report.DONE
 
 
@@ -100,19 +98,3 @@ def named(names: Sequence[str], output: str) -> Mapping[str, str]:
     if len(set(found.values())) < len(names):
         raise UsageError(f"{len(names)} filters cannot go to one file {output}: put {{style}} into its name")
     return found
-
-
-def described(found: Report) -> list[str]:
-    """A report for people."""
-    operators = ", ".join(f"{count} {name}" for name, count in found.operators.items())
-    left = ", ".join(f"{count} {name}" for name, count in found.undelegated.items())
-    lines = [f"{found.bytes / 1e3:.0f} kB, {found.precision}"]
-    if found.difference is None or found.milliseconds is None:
-        lines.append("not run: there is nothing on this machine that runs it")
-    else:
-        lines.append(f"largest difference {found.difference:.2g}, PSNR {found.psnr:.1f} dB, at {found.size} px")
-        times = f"{found.milliseconds:.1f} ms, {found.torch_milliseconds:.1f} ms in torch"
-        lines.append(f"{times}, {found.threads} threads")
-    lines.append(f"operators: {operators}")
-    lines.append(f"undelegated: {left or 'none'}")
-    return lines

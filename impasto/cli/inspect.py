@@ -1,8 +1,9 @@
-"""`impasto inspect`: the recipe that a picture, a clip or a model carries, and how near a picture came."""
+"""`impasto inspect`: the recipe that a picture, a clip or a model carries, a style's passport, and how near a picture came."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +11,10 @@ import typer
 from impasto.cli import compare, options, presets, report, reproduce
 from impasto.errors import ImpastoError, UsageError
 
-Files = Annotated[list[str], typer.Argument(help="Pictures, clips and models made by impasto.", metavar="FILE...")]
+Files = Annotated[
+    list[str],
+    typer.Argument(help="Pictures, clips, models (.glb, .gltf) and styles (.safetensors) made by impasto.", metavar="FILE..."),
+]
 Reproduce = Annotated[bool, options.option("Print the command that makes the file again.", "--reproduce", panel=None)]
 Compare = Annotated[bool, options.option("Compare three pictures: CONTENT STYLE RESULT.", "--compare", panel=None)]
 Period = Annotated[
@@ -23,9 +27,9 @@ def inspect(
     reproduce: Reproduce = False,
     compare: Compare = False,
     seam_period: Period = 512,
-    as_json: options.Json = False,
+    as_json: options.JsonReport = False,
 ) -> int:
-    """Show the recipe that a picture, clip or model carries, or compare a result with its content and style."""
+    """Show the recipe that a picture, clip or model carries, a style file's passport, or compare a result with its sources."""
     if reproduce and compare:
         raise UsageError("--reproduce and --compare are two different things: give one of them")
     if compare:
@@ -48,7 +52,7 @@ def _command(file: str, as_json: bool) -> str:
 
 
 def _recipe(file: str, as_json: bool) -> str:
-    found = presets.told(file)
+    found = presets.passport(file) if Path(file).suffix.lower() == presets.WEIGHTS else presets.told(file)
     return json.dumps({"file": file, **found}) if as_json else json.dumps(found, indent=2)
 
 

@@ -1,4 +1,4 @@
-"""`impasto learn`: a filter of one's own, from one painting; and what it shares with `impasto train`."""
+"""`impasto learn`: a filter of one's own, from one painting; and what it shares with `impasto train` and `train-encoder`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 STOPPING = "stopping after this step and saving where it stands (once more: give it up at once)"
 CPU_TIME, GPU_TIME = 480.0, 60.0
 """Seconds of learning where neither --time nor --steps is given."""
+ENDING = 1.0
+"""Seconds kept for leaving the process, whose memory takes that long to be given back."""
 
 Photos = Annotated[
     list[Path],
@@ -40,7 +42,11 @@ Preview = Annotated[
     option("Show how it paints in this file while it works.", "--preview", panel=OUTPUT, metavar="FILE", default=False),
 ]
 Time = Annotated[
-    str, option("How long, start included: 90s, 10m. Default: 8m, on a GPU 1m.", "--time", metavar="TIME", default=False)
+    str,
+    option("How long, start and end included: 90s, 10m. Default: 8m, on a GPU 1m.", "--time", metavar="TIME", default=False),
+]
+LongTime = Annotated[
+    str, option("Train for this long: 90m, 3h. Default: until --steps or Ctrl-C.", "--time", metavar="TIME", default=False)
 ]
 Steps = Annotated[int, option("Steps altogether; 0: as many as fit into the time.", "--steps", panel=PAINTING, min=0)]
 Parts = Annotated[
@@ -55,11 +61,19 @@ Backbone = Annotated[
     str, option("A network to start from, made by impasto train.", "--backbone", panel=PAINTING, metavar="FILE", default=False)
 ]
 Encoder = Annotated[
-    str, option("What judges the filter: vgg16, or a VGG's .safetensors or .pth.", "--encoder", panel=PAINTING, metavar="NAME")
+    str,
+    option(
+        "Network that judges the filter: vgg16, or a file: a VGG's .safetensors or .pth, or made by impasto train-encoder.",
+        "--encoder",
+        panel=PAINTING,
+        metavar="NAME",
+    ),
 ]
 Rate = Annotated[float, option("Learning rate.", "--rate", panel=PAINTING)]
 Seed = Annotated[int, option("Start of the random numbers.", "--seed")]
 Device = Annotated[str, option("auto, cpu, cuda, cuda:1, mps.", "--device", panel=MACHINE)]
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""Devices of training by several processes: torchrun gives each its own."""
 
 
 def learn(
@@ -120,6 +134,7 @@ def begin(painting: str, photos: list[Path], backbone: str, *, rate: float, seed
     Raises:
         ImpastoError: something that it needs is missing, damaged or does not fit.
     """
+    check_painting(painting)
     from dataclasses import replace
 
     from impasto.fast import learn as learning
@@ -130,6 +145,41 @@ def begin(painting: str, photos: list[Path], backbone: str, *, rate: float, seed
     image = picture.image if picture.alpha is None else geometry.fill(picture.image, picture.alpha)
     settings = replace(learning.SETTINGS, rate=rate, seed=seed)
     return learning.Learner(image, photos, net=net, settings=settings, **wishes)
+
+
+def check_painting(painting: str) -> None:
+    """A filter is learned from a painting's file, and not from a filter.
+
+    Raises:
+        UsageError: a filter's name, or its file.
+    """
+    from impasto.fast import style
+
+    if Path(painting).suffix == ".safetensors":
+        raise UsageError(f"{painting} is a file of weights: impasto learn takes the file of a painting, like painting.jpg")
+    if style.is_style(painting) and style.plain(painting) in style.names():
+        raise UsageError(
+            f"{painting} is the name of a filter that is there already (--style {style.plain(painting)} paints with it): impasto "
+            "learn takes the file of a painting, like painting.jpg"
+        )
+
+
+def spokesman(quiet: bool) -> tuple[bool, bool]:
+    """Whether this is the one that speaks, of the processes that torchrun started, and whether it is quiet, warnings too."""
+    chief = os.environ.get("RANK", "0") == "0"
+    report.warnings = chief and not quiet
+    return chief, not report.warnings
+
+
+def shared_device(device: str) -> str | None:
+    """The device of a training that may have several processes; None for what there is.
+
+    Raises:
+        UsageError: an unknown one, or one of several by its number.
+    """
+    if device not in DEVICES:
+        raise UsageError(f"device {device!r} is not one of {', '.join(DEVICES)}: torchrun gives each process its own")
+    return None if device == "auto" else device
 
 
 def usual_time(training: Loop[Any, Any]) -> float:
@@ -193,10 +243,10 @@ def follow(
 ) -> bool:
     """Take the steps, with a bar and previews; whether they were all made. Interrupted, the state is saved.
 
-    The start-up counts as time too. `told`: say what each validation found.
+    The start-up counts as time too, and the end. `told`: say what each validation found.
     """
     previews = report.Previews(preview, seconds=0.0)
-    spent = 0.0 if limits["resume"] else time.monotonic() - report.BEGUN
+    spent = 0.0 if limits["resume"] else time.monotonic() - report.BEGUN + ENDING
     limits = {**limits, "seconds": max(1.0, limits["seconds"] - spent)}
     with report.deferred("" if quiet else STOPPING) as stop, closing(training.steps(out, state, **limits)) as steps:
         for step in report.progress(steps, quiet=quiet, label=label):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from impasto.cli import batch, mesh_files, options, renders, report, staging
 from impasto.cli.mesh_files import FRAMES, Wanted
 from impasto.cli.shelf import Shelf
-from impasto.errors import ImpastoError, UsageError
+from impasto.errors import UsageError
 from impasto.paint.settings import Settings
 
 if TYPE_CHECKING:
@@ -176,7 +175,7 @@ def prepare(wanted: Wanted, settings: Settings) -> Painting:
     styles = [shelf.style(word) for word in wanted.styles]
     shown = sum(count for _, count in wanted.films) + len(wanted.stills) + (8 if wanted.sheet else 0)
     spared = shown * SHOWN * int(settings.size) ** 2 if settings.size.isdigit() else 0.0
-    deadline = report.BEGUN + settings.time - spared if settings.time else math.inf
+    deadline = batch.deadline(settings.time) - spared
     places = [word.place for word in wanted.styles]
     masks = {name: shelf.mask(file) for name, file in wanted.masks.items()}
     names = mesh_files.told(wanted, shelf)
@@ -199,7 +198,7 @@ def _make(wanted: Wanted, settings: Settings) -> int:
         report.say(work.plan(), quiet=wanted.quiet)
         again = wanted.again
         painted = _work(work, wanted, stop)
-        _keep_state(work, wanted)
+        batch.keep_state(work, wanted.state, "model")
         written, complete = list[str](), False
         try:
             for path in _results(work, wanted, painted, again, stop):
@@ -228,14 +227,6 @@ def _results(work: Painting, wanted: Wanted, painted: bool, again: bool, stop: r
     yield from export.save(made, wanted.output, unlit=wanted.unlit, force=again)
     if painted:
         yield from _show(work, made, wanted, again, stop)
-
-
-def _keep_state(work: Painting, wanted: Wanted) -> None:
-    """The state goes first: a model without one counts as finished."""
-    try:
-        work.save_state(wanted.state)
-    except ImpastoError as error:
-        report.say(f"impasto: {report.one_line(error)}; the model can be saved but not gone on with")
 
 
 def _work(work: Painting, wanted: Wanted, stop: report.Stop) -> bool:
@@ -273,7 +264,7 @@ def _show(work: Painting, painted: Painted, wanted: Wanted, force: bool, stop: r
     shape = work.size, work.size
     for name, file in wanted.stills.items():
         _heed(stop)
-        yield from turntable.stills(show, {name: file}, shape, recipe=painted.recipe, force=force)
+        yield from turntable.stills(show, {name: file}, shape, recipe=_told(painted, still=name), force=force)
     if wanted.sheet:
         _heed(stop)
         yield _sheet(work, show, wanted, painted, force)
@@ -285,13 +276,19 @@ def _show(work: Painting, painted: Painted, wanted: Wanted, force: bool, stop: r
         _heed(stop)
         yield staging.composed(shown, work.stage, painted, force=force, quiet=wanted.quiet)
     cameras = shown.cameras(work.model, wanted.frames) if shown.path else []
-    for label, file, way in (("turntable", wanted.turntable, wanted.frames), ("path", shown.film, cameras)):
+    around, along = {"turntable": wanted.frames}, {"path": shown.path, "frames": wanted.frames}
+    for label, file, way, told in (("turntable", wanted.turntable, wanted.frames, around), ("path", shown.film, cameras, along)):
         if file:
             _heed(stop)
-            frames = turntable.write(show, file, shape, way, recipe=painted.recipe, force=force)
+            frames = turntable.write(show, file, shape, way, recipe=_told(painted, **told), force=force)
             for _ in report.progress(frames, quiet=wanted.quiet, label=label):
                 _heed(stop)
             yield Path(file)
+
+
+def _told(painted: Painted, **shown: Any) -> dict[str, Any]:
+    """The recipe of what shows a model: how it does, so that it can be made again."""
+    return {**painted.recipe, "shown": shown}
 
 
 def _heed(stop: report.Stop) -> None:
@@ -307,4 +304,4 @@ def _sheet(work: Painting, show: Show, wanted: Wanted, painted: Painted, force: 
 
     before = Show(work.stage, work.sources, unlit=wanted.unlit)
     whole = sheet.sheet(turntable.pairs(before, show, (work.size, work.size)), len(turntable.SHEET))
-    return io.save(io.load(whole), wanted.sheet, recipe=painted.recipe, force=force)
+    return io.save(io.load(whole), wanted.sheet, recipe=_told(painted, sheet=True), force=force)

@@ -89,13 +89,15 @@ ShowRegions = Annotated[
 Output = Annotated[
     str,
     option(
-        "Where to: a file, a folder/, a name with {stem}, {style}, {value}, or - for stdout.",
+        "Where to: a file, a folder/, or - for stdout. In a name {stem} stands for the content's, {style} for the style's, and "
+        "{value} for what --sweep gives.",
         "--output",
         "-o",
         panel=OUTPUT,
         metavar="FILE",
     ),
 ]
+OneOutput = Annotated[str, option("Where to: a file, or - for stdout.", "--output", "-o", panel=OUTPUT, metavar="FILE")]
 Force = Annotated[bool, option("Replace files that exist.", "--force", "-f", panel=OUTPUT)]
 Resume = Annotated[
     bool,
@@ -105,7 +107,10 @@ Resume = Annotated[
         panel=OUTPUT,
     ),
 ]
-Json = Annotated[bool, option("Print one JSON object a result instead of its path.", "--json", panel=OUTPUT)]
+Json = Annotated[
+    bool, option("Print a line of JSON for each result, its path and more, instead of the path alone.", "--json", panel=OUTPUT)
+]
+JsonReport = Annotated[bool, option("Print JSON, one object a line, instead of text.", "--json", panel=None)]
 Quiet = Annotated[bool, option("No progress, no messages but errors.", "--quiet", "-q", panel=OUTPUT)]
 Preview = Annotated[
     str,
@@ -134,7 +139,11 @@ SETTINGS: dict[str, typer.models.OptionInfo] = {
     "optimizer": option("lbfgs or adam.", panel=PAINTING),
     "step_size": option("Adam's step.", panel=PAINTING),
     "pooling": option("max, average or l2.", panel=PAINTING),
-    "encoder": option("vgg16, or a VGG's .safetensors or .pth.", panel=PAINTING),
+    "encoder": option(
+        "Network that looks at the pictures: vgg16, or a file: a VGG's .safetensors or .pth, or made by impasto train-encoder.",
+        panel=PAINTING,
+        metavar="NAME",
+    ),
     "device": option("auto, cpu, cuda, cuda:1, mps.", panel=MACHINE),
     "precision": option("auto, fp32 or bf16.", panel=MACHINE),
     "max_memory": option("Work in tiles where more would be needed: 2GB.", panel=MACHINE, metavar="SIZE"),

@@ -1,4 +1,4 @@
-"""Settings and styles taken over from the recipe of another picture."""
+"""Recipes of files, and what is taken over from them: settings and styles."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import impasto
-from impasto.cli import report
+from impasto.cli import jobs, report
 from impasto.cli.words import StyleWord
-from impasto.errors import PictureError, UsageError
+from impasto.errors import PictureError, UnreadablePicture, UsageError, WeightsError
 from impasto.paint.settings import Settings
 
 VERB = "image"
 MODELS = {".glb", ".gltf"}
+WEIGHTS = ".safetensors"
+BARE = {".obj", ".mtl", ".ply", ".stl"}
+"""Models that have no place for a recipe."""
+READ = "recipes are read from pictures, clips and models (.glb, .gltf), passports from style and weight files (.safetensors)"
 SETTINGS = frozenset(field.name for field in fields(Settings))
 PACING = ("size", "quality", "steps", "time")
 """Settings that decide on the steps: when one is given anew, those that a recipe counted no longer fit."""
@@ -63,7 +67,42 @@ def _told(file: str) -> dict[str, Any] | None:
         return gltf.recipe(Path(file))
     from impasto.pixels import recipe
 
-    return recipe.read(file)
+    try:
+        return recipe.read(file)
+    except UnreadablePicture as error:
+        if what := _other(file):
+            raise UnreadablePicture(f"{file} {what}: {READ}") from error
+        raise
+
+
+def _other(file: str) -> str:
+    """What a file is that is there and not even meant as a picture; nothing for others."""
+    from impasto.cli import web
+
+    suffix = Path(file).suffix.lower()
+    if not suffix or suffix in jobs.SUFFIXES or not Path(file).exists():
+        return ""
+    if suffix == WEIGHTS:
+        return "holds weights, with a passport in a recipe's place, which `impasto inspect` shows"
+    if suffix in BARE:
+        return "is of a model whose format has no place for a recipe, only its pictures have"
+    if suffix in web.exported():
+        return "is an exported filter, which carries no recipe"
+    return "is damaged, or nothing that impasto makes"
+
+
+def passport(file: str) -> dict[str, Any]:
+    """The passport of a style or of other weights.
+
+    Raises:
+        WeightsError: there is none, or the file cannot be read.
+    """
+    from impasto.features import weights
+
+    _, found = weights.load(Path(file))
+    if not found:
+        raise WeightsError(f"{file} carries no passport: it was not made by impasto")
+    return found
 
 
 def read(file: str, verbs: Collection[str], able: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -127,19 +126,12 @@ def _pictures(scene: Scene, wanted: Wanted, stop: report.Stop) -> Iterator[Path]
     if wanted.staging.path:
         films["path"] = wanted.staging.film, wanted.staging.cameras(stage.model, wanted.frames)
     for number, (view, file) in enumerate(left.items()):
-        yield _still(scene, view, file, _deadline(scene, len(left) - number + len(films)), wanted, stop)
+        deadline = batch.deadline(scene.settings.time, len(left) - number + len(films))
+        yield _still(scene, view, file, deadline, wanted, stop)
     for label, (file, way) in films.items():
         if not (wanted.resume and Path(file).exists()):
             watch.drive(_film(scene, file, way, label == "turntable", wanted), label, stop, wanted.quiet)
             yield Path(file)
-
-
-def _deadline(scene: Scene, count: int) -> float:
-    """By when a still must be done, the time left shared evenly by what is left."""
-    if not scene.settings.time:
-        return math.inf
-    now = time.monotonic()
-    return now + (report.BEGUN + scene.settings.time - now) / count
 
 
 def _still(scene: Scene, view: str, file: str, deadline: float, wanted: Wanted, stop: report.Stop) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import impasto
-from impasto.cli import doodle, footage, mesh, options, presets, texture, words
+from impasto.cli import doodle, footage, mesh, mesh_files, options, presets, report, texture, words
 from impasto.cli.words import StyleWord
 from impasto.errors import PictureError
 from impasto.paint.settings import Settings
@@ -55,13 +55,24 @@ def command(recipe: Recipe, file: str) -> str:
 def _again(recipe: Recipe, file: str) -> Path:
     """The name of what is made again; for a map that was carried along, that of its texture; for a frame, its sequence."""
     stem = Path(file).stem
-    if recipe["verb"] == "video" and (match := FRAME.fullmatch(Path(file).name)):
-        return Path(file).with_name(f"{match[1].rstrip('._-')}-again.{'#' * len(match[2])}{match[3]}".lstrip("-"))
-    if recipe["verb"] == "mesh" and Path(file).suffix.lower() not in presets.MODELS:
-        return Path(file).with_name(f"{stem}-again.glb")  # what shows a model was made of it
+    if recipe["verb"] == "video":
+        return _of_frames(file)
+    if recipe["verb"] == "mesh" and not _is_model(file):
+        return Path(file).with_name(f"{stem}-again.glb")  # what shows a model is made of it
     if recipe.get("map") and recipe["verb"] == "texture":
         stem = stem.removesuffix("-" + texture.short(named(recipe["map"], file), named(recipe["exemplars"][0], file)))
     return Path(file).with_stem(f"{stem}-again")
+
+
+def _of_frames(file: str) -> Path:
+    """The name of a clip again, or of the sequence that a frame is of."""
+    if match := FRAME.fullmatch(Path(file).name):
+        return Path(file).with_name(f"{match[1].rstrip('._-')}-again.{'#' * len(match[2])}{match[3]}".lstrip("-"))
+    return Path(file).with_stem(f"{Path(file).stem}-again")
+
+
+def _is_model(file: str) -> bool:
+    return Path(file).suffix.lower() in presets.MODELS
 
 
 def _image(recipe: Recipe, file: str) -> Line:
@@ -119,7 +130,26 @@ def _mesh(recipe: Recipe, file: str) -> Line:
         chosen += ["--up", str(recipe["up"])]
     if recipe.get("unlit"):
         chosen.append("--unlit")
-    return [*chosen, *_settings(recipe, file, mesh.SETTINGS)], [named(recipe.get("content"), file)]
+    return [*chosen, *_shown(recipe, file), *_settings(recipe, file, mesh.SETTINGS)], [named(recipe.get("content"), file)]
+
+
+def _shown(recipe: Recipe, file: str) -> list[str]:
+    """The options that make what shows a model, beside the model; where the recipe does not tell, that is said."""
+    shown, site = ({} if not isinstance(found, dict) else found for found in (recipe.get("shown"), recipe.get("site")))
+    again = str(Path(file).with_stem(f"{Path(file).stem}-again"))
+    if "still" in shown:
+        return ["--still", f"{shown['still']}={again}"]
+    if "sheet" in shown:
+        return ["--sheet", again]
+    if "turntable" in shown:
+        return ["--turntable", str(_of_frames(file)), "--frames", str(shown["turntable"])]
+    if "path" in shown:
+        return ["--path", f"{shown['path']}={_of_frames(file)}", "--frames", str(shown.get("frames", mesh_files.FRAMES))]
+    if site.keys() >= {"source", "camera", "sun"}:
+        return ["--site", f"{site['source']}={again}", "--camera", str(site["camera"]), "--sun", str(site["sun"])]
+    if not _is_model(file):
+        report.say(f"impasto: {file} was made along with a model: the command makes the model again")
+    return []
 
 
 COMMANDS: dict[str, Callable[[Recipe, str], Line]] = {

@@ -34,7 +34,7 @@ Strength = Annotated[float, options.option("How much style: 0 leaves the photogr
 
 
 @app.command("list")
-def listed(as_json: options.Json = False) -> int:
+def listed(as_json: options.JsonReport = False) -> int:
     """List the filters that are built in."""
     from impasto.fast import style
 
@@ -46,7 +46,7 @@ def listed(as_json: options.Json = False) -> int:
 
 
 @app.command("show")
-def show(names: Names, as_json: options.Json = False) -> int:
+def show(names: Names, as_json: options.JsonReport = False) -> int:
     """Show the passports of filters: title, artist, year, rights, what they were trained on."""
     from impasto.fast import style
 
@@ -64,7 +64,7 @@ def facts(found: Style, source: str) -> dict[str, Any]:
 @app.command("sheet")
 def sheets(
     photo: Photo,
-    output: options.Output,
+    output: options.OneOutput,
     style: Only = [],  # noqa: B006  # Typer's way; nobody changes it
     size: Size = "320",
     strength: Strength = 1.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +36,8 @@ FLAGS = options.settings_of(
 TRACING = 8e-6
 """Seconds a pixel that maps take."""
 TILINGS = ("x", "xy")
+SHORT = re.compile(r"[A-Za-z]{1,2}")
+"""What looks like a way of repeating after --tile, where no file is called so."""
 
 Exemplars = Annotated[
     list[str],
@@ -75,12 +77,19 @@ class Command(TyperCommand):
 
 
 def spelled(arguments: Sequence[str]) -> Iterator[str]:
-    """--tile x as it is, and --tile by itself as --tile=xy; nothing after -- is an option."""
+    """--tile x as it is, also where another letter is meant as a way; --tile by itself as --tile=xy.
+
+    Nothing after -- is an option.
+    """
     options_end = arguments.index("--") if "--" in arguments else len(arguments)
     for position, argument in enumerate(arguments):
         after = arguments[position + 1] if position + 1 < len(arguments) else ""
-        alone = argument == "--tile" and position < options_end and after not in TILINGS
+        alone = argument == "--tile" and position < options_end and not _is_way(after)
         yield "--tile=xy" if alone else argument
+
+
+def _is_way(word: str) -> bool:
+    return word in TILINGS or (SHORT.fullmatch(word) is not None and not Path(word).exists())
 
 
 @options.takes(FLAGS)
@@ -91,7 +100,7 @@ def texture(
     tile: Tile = "",
     mask: Masks = [],  # noqa: B006  # Typer's way; nobody changes it
     maps: Maps = [],  # noqa: B006
-    output: options.Output,
+    output: options.OneOutput,
     force: options.Force = False,
     resume: options.Resume = False,
     preview: options.Preview = "",
@@ -104,6 +113,9 @@ def texture(
 
     impasto texture pebbles.jpg --size 1024x768 -o out.png
     """
+    tile = "xy" if tile.lower() == "true" else tile  # a switch in a file of options
+    if tile and tile not in TILINGS:
+        raise UsageError(f"--tile {tile!r}: a texture repeats in both directions (--tile) or sideways (--tile x)")
     where = places.parse(mask, "", [], "", "")
     for name in places.SPECIAL.keys() & where.masks.keys():
         raise UsageError(f"--mask {name} says something of a photograph, which a texture does not have: name an exemplar's place")
@@ -113,7 +125,6 @@ def texture(
     job = Job(mixed[0].source, tuple(mixed), output, {})
     carried = names_of_maps(maps, job)
     wishes = Wishes(force, resume, preview, bits or None, as_json, quiet, where)
-    tile = "xy" if tile.lower() == "true" else tile  # a switch in a file of options
     return _run(job, Settings(**chosen), wishes, tile, carried)
 
 
@@ -201,7 +212,7 @@ def prepare(job: Job, settings: Settings, wishes: Wishes, tile: str, shelf: Shel
         names["masks"] = {name: shelf.open(file)[1] for name, file in wishes.places.masks.items()}
         names["places"] = [word.place for word in job.styles]
     tracing = TRACING * shape[0] * shape[1] if maps else 0.0
-    deadline = report.BEGUN + settings.time - tracing if settings.time else math.inf
+    deadline = batch.deadline(settings.time) - tracing
     return Texture(exemplars, settings, tile=tile, regions=found, deadline=deadline, names=names)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -20,9 +19,7 @@ def train(
     photos: Photos,
     styles: Styles,
     output: learn.Output,
-    time: Annotated[
-        str, option("Train for this long: 90m, 3h. Default: until --steps or Ctrl-C.", "--time", metavar="TIME", default=False)
-    ] = "",
+    time: learn.LongTime = "",
     steps: learn.Steps = 0,
     net: Annotated[str, option("Which network: any, any-wide.", "--net", panel=PAINTING)] = "any",
     crop: Annotated[int, option("Side of the photographs' crops, px, a multiple of 16.", "--crop", panel=PAINTING)] = 128,
@@ -45,21 +42,18 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 2 -m impasto train ...
     """
-    chief = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started one speaks
-    quiet = quiet or not chief
-    report.warnings = not quiet
+    chief, quiet = learn.spokesman(quiet)
     out, kept = Path(output), Path(state or f"{output}.state.safetensors")
     limit = words.parse_time(time) or math.inf
     learn.check_files(out, kept, force=force, resume=resume, preview=preview)
     if resume and not kept.exists():
         raise UsageError(f"there is nothing to go on with: no {kept}; leave --resume out")
-    if device not in ("auto", "cpu", "cuda", "mps"):
-        raise UsageError(f"device {device!r} is not one of auto, cpu, cuda, mps: torchrun gives each process its own")
+    place = learn.shared_device(device)
     from impasto.fast.course import Settings
     from impasto.fast.train import Teacher
 
     settings = Settings(net=net, crop=crop, batch=batch, rate=rate, seed=seed)
-    teacher = Teacher(settings, photos, styles, None if device == "auto" else device)
+    teacher = Teacher(settings, photos, styles, place)
     limits = {"seconds": limit, "count": steps or None, "resume": resume}
     finished = learn.follow(teacher, out, kept, limits, preview=preview if chief else "", quiet=quiet, label=net, told=True)
     teacher.part()

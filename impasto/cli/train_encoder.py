@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,9 +41,7 @@ def train_encoder(
     style: Style,
     output: learn.Output,
     teacher: Teacher = "",
-    time: Annotated[
-        str, option("Train for this long: 90m, 3h. Default: until --steps or Ctrl-C.", "--time", metavar="TIME", default=False)
-    ] = "",
+    time: learn.LongTime = "",
     steps: learn.Steps = 0,
     width: Annotated[float, option("Channels, as a share of VGG-16's.", "--width", panel=PAINTING)] = 0.25,
     crop: Annotated[int, option("Side of the pictures' crops, px, a multiple of 16.", "--crop", panel=PAINTING)] = 128,
@@ -67,18 +64,17 @@ def train_encoder(
 
     impasto image photo.jpg --style painting.jpg --encoder mine.safetensors -o out.png
     """
-    chief = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started one speaks
-    quiet = quiet or not chief
-    report.warnings = not quiet
+    chief, quiet = learn.spokesman(quiet)
     out, state = Path(output), Path(f"{output}.state.safetensors")
     preview = preview or str(out.with_suffix(".layers.png"))
     limit = words.parse_time(time) or math.inf
     learn.check_files(out, state, force=force, resume=resume, preview=preview)
-    _check(out, state, force=force, resume=resume, start=start, device=device)
+    _check(out, state, force=force, resume=resume, start=start)
+    place = learn.shared_device(device)
     from impasto.fast.encoder import Schooling, Settings
 
     settings = Settings(width=width, teacher=teacher, crop=crop, batch=batch, rate=rate, seed=seed)
-    schooling = Schooling(settings, content, style, None if device == "auto" else device)
+    schooling = Schooling(settings, content, style, place)
     if start:
         schooling.start(Path(start))
     limits = {"seconds": limit, "count": steps or None, "resume": resume}
@@ -92,11 +88,11 @@ def train_encoder(
     return learn.end(finished, out, quiet)
 
 
-def _check(out: Path, state: Path, *, force: bool, resume: bool, start: str, device: str) -> None:
+def _check(out: Path, state: Path, *, force: bool, resume: bool, start: str) -> None:
     """Find out before any work what would go wrong in the end.
 
     Raises:
-        UsageError: nothing to go on with, two beginnings, an unknown device.
+        UsageError: nothing to go on with, two beginnings.
         OutputExists: curves of other work are there.
     """
     if resume and not state.exists():
@@ -106,8 +102,6 @@ def _check(out: Path, state: Path, *, force: bool, resume: bool, start: str, dev
     curves = out.with_suffix(".curves.csv")
     if curves.exists() and not (force or resume):
         raise OutputExists(f"{curves}, where the curves go, exists already: --force replaces it")
-    if device not in ("auto", "cpu", "cuda", "mps"):
-        raise UsageError(f"device {device!r} is not one of auto, cpu, cuda, mps: torchrun gives each process its own")
 
 
 def _compare(out: Path, quiet: bool) -> dict[str, Any]:

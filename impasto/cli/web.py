@@ -18,8 +18,6 @@ PORT = 8000
 OTHERS = ("precision", "size", "photos", "verify")
 """Options of the verb that the app decides for itself: it holds each filter as its pages need it."""
 
-SUFFIXES = {".onnx", ".pte", ".tflite", ".mlpackage", ".f32"}
-
 Web = Annotated[bool, option("Write a browser app that paints in these filters to the folder of -o.", "--web", panel=OUTPUT)]
 Serve = Annotated[bool, option("With --web: hand the app out on 127.0.0.1, until Ctrl-C.", "--serve", panel=OUTPUT)]
 Port = Annotated[int, option("Where --serve is: http://127.0.0.1:PORT.", "--port", panel=OUTPUT, metavar="N")]
@@ -31,11 +29,18 @@ def check(context: typer.Context, output: str, *, web: bool, serve: bool) -> Non
         raise UsageError("--serve hands out a browser app: give --web too")
     if said(context, "port") and not serve:
         raise UsageError("--port is where --serve listens: give --serve too")
-    if web and Path(output).suffix in SUFFIXES:
+    if web and Path(output).suffix in exported():
         raise UsageError(f"{output} is a file's name, and --web writes a folder: give -o app/, or leave --web out")
     for name in OTHERS:
         if web and said(context, name):
             raise UsageError(f"--{name} is not for --web, which writes each filter as its pages need it: leave it out")
+
+
+def exported() -> set[str]:
+    """Suffixes of the files that `impasto export` writes."""
+    from impasto.export import EXPORTERS, vector
+
+    return {*EXPORTERS, vector.SUFFIX}
 
 
 def write(styles: Sequence[str], output: str, *, port: int | None, force: bool, as_json: bool, quiet: bool) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from impasto import times
 from impasto.errors import UsageError
 
 WEIGHT = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -58,11 +59,11 @@ def parse_time(text: str) -> float:
     """
     if not text:
         return 0.0
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h|)", text.strip())
-    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0
-    if seconds < 1:
-        raise UsageError(f"time {text!r} is not a time of at least a second, like 60s or 5m")
-    return seconds
+    wanted = "a time of at least a second, like 60s or 5m"
+    found = times.seconds(text, wanted)
+    if found < 1:
+        raise UsageError(f"{text!r} is not {wanted}")
+    return found
 
 
 def parse_list(text: str) -> tuple[str, ...]:

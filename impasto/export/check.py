@@ -68,6 +68,21 @@ class Report:
         """All of it, for JSON."""
         return asdict(self)
 
+    def described(self) -> list[str]:
+        """All of it, for people: size, agreement, time, operators."""
+        operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
+        left = ", ".join(f"{count} {name}" for name, count in self.undelegated.items())
+        lines = [f"{self.bytes / 1e3:.0f} kB, {self.precision}"]
+        if self.difference is None or self.milliseconds is None:
+            lines.append("not run: there is nothing on this machine that runs it")
+        else:
+            lines.append(f"largest difference {self.difference:.2g}, PSNR {self.psnr:.1f} dB, at {self.size} px")
+            times = f"{self.milliseconds:.1f} ms, {self.torch_milliseconds:.1f} ms in torch"
+            lines.append(f"{times}, {self.threads} thread{'' if self.threads == 1 else 's'}")
+        lines.append(f"operators: {operators}")
+        lines.append(f"undelegated: {left or 'none'}")
+        return lines
+
 
 Exporter = Callable[[Part, Path, str], Exported]
 """Writes a network to a file in a precision, and says how it is run."""

@@ -157,6 +157,9 @@ class Loop(ABC, Generic[N, B]):
     ) -> Generator[Step]:
         """Train until `count` steps or `seconds` of work (with those before a resumption) are reached; yields progress.
 
+        The seconds begin with this call, and of them is kept what the last validation will take with its files, as far as
+        the one before tells. One step is made however few they are.
+
         Losses are unweighted but for their total; a preview comes with each validation. The best network so far lies at
         `out`; one that lies there already is replaced by a better one only. Closing the generator saves the state.
 
@@ -164,31 +167,45 @@ class Loop(ABC, Generic[N, B]):
             PaintingError: the loss is no number any more, or explodes; the files keep the last good ones.
             WeightsError: a file of state, or a network at `out`, that is damaged or from elsewhere.
         """
+        begun, seconds = time.monotonic(), self.agreed(seconds)
         if resume:
             self.state.load(state)
         else:
             self.begin()
         lesson, self.state.optimizer = self.accelerator.prepare(self.lesson(self.state.net), self.state.optimizer)
         exam, goal = self.exam(), count or 10**9
+        start = time.monotonic()
         self.state.best = min(self.state.best, self.standing(out, exam))
+        closing = self.agreed(time.monotonic() - start)
+        limit = seconds - self.agreed(time.monotonic() - begun)
         usual, pace, saved = math.inf, 0.0, self.state.step
+
+        def left() -> float:  # until the last validation, or nothing where no other step ends before it
+            return min(pace * (goal - self.state.step), limit - closing - pace - self.state.seconds)
+
+        done = self.state.step >= goal or self.state.seconds >= seconds
+        if not done and self.state.seconds > limit:
+            log.warning("the time was too short: one step is made after it; give more")
         try:
-            while self.state.step < goal and self.state.seconds < seconds:
+            while not done:
                 start = time.monotonic()
                 values = self._step(lesson, usual)
                 usual = min(usual, values["total"]) if usual == math.inf else 0.98 * usual + 0.02 * values["total"]
                 taken = self.agreed(time.monotonic() - start)
                 pace = 0.95 * pace + 0.05 * min(taken, 5 * pace) if pace else taken
                 self.state.seconds += min(taken, 5 * pace)  # a process that was stopped for a while did not work
-                left, preview = min(pace * (goal - self.state.step), seconds - self.state.seconds), None
-                if self.state.step % self.settings.validate == 0 or self.state.step == goal or left <= 0:
+                done, preview = left() <= 0, None
+                if done or self.state.step % self.settings.validate == 0:
                     start = time.monotonic()
                     preview = self._examine(exam, out)
                     self._save(state)
                     saved = self.state.step
-                    self.state.seconds += min(self.agreed(time.monotonic() - start), 20 * pace)
-                total, side = min(goal, self.state.step + max(0, int(left / pace))), self.settings.crop
-                yield Step(self.state.step, total, values, preview, max(0.0, left), (side, side))
+                    closing = self.accelerator.num_processes * self.agreed(time.monotonic() - start)  # one of them looks
+                    self.state.seconds += min(closing, 20 * pace)
+                    done = done or left() <= 0
+                eta = 0.0 if done else left()
+                total, side = min(goal, self.state.step + int(eta / pace)), self.settings.crop
+                yield Step(self.state.step, total, values, preview, eta, (side, side))
         except (PaintingError, KeyboardInterrupt):  # in the midst of a step: the last good state stays
             saved = self.state.step
             raise

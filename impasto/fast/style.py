@@ -256,6 +256,11 @@ def names(folder: Path = EMBEDDED) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.safetensors"))
 
 
+def plain(name: str) -> str:
+    """A name as it is spelled here: "Starry Night" is "starry-night"."""
+    return re.sub(r"[\s_]+", "-", name.strip().lower())
+
+
 def named(name: str, folder: Path = EMBEDDED) -> Style:
     """A style by its name: never a path.
 
@@ -263,7 +268,7 @@ def named(name: str, folder: Path = EMBEDDED) -> Style:
         UsageError: no such name; suggests the nearest.
     """
     known, asked = names(folder), name
-    name = re.sub(r"[\s_]+", "-", name.strip().lower())
+    name = plain(name)
     if name not in known:
         if Path(asked).exists():
             raise UsageError(f"{asked} is a file but not of a style: give a style's name or a .safetensors file")

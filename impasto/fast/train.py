@@ -19,7 +19,6 @@ import json
 import logging
 import math
 import os
-import re
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -30,6 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from impasto import times
 from impasto.device import multiplies_bfloat16
 from impasto.errors import MissingExtra, UsageError, WeightsError
 from impasto.fast import data
@@ -190,25 +190,13 @@ def record(path: Path, row: Mapping[str, object]) -> None:
         writer.writerow(row)
 
 
-def parse_time(text: str) -> float:
-    """Seconds of "90", "90s", "10m", "3h".
-
-    Raises:
-        UsageError: none of these.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not match:
-        raise UsageError(f"time {text!r} is not like 90s, 10m or 3h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="impasto.fast.train")
     parser.add_argument("--photos", type=Path, action="append", required=True)
     parser.add_argument("--styles", type=Path, action="append", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--state", type=Path, required=True)
-    parser.add_argument("--time", type=parse_time, default=math.inf)
+    parser.add_argument("--time", type=times.seconds, default=math.inf)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--start", type=Path, help="begin with a network's weights (with --ramp 1 --motion-from 0, say)")

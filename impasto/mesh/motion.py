@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.mesh.cameras import Camera
-from impasto.mesh.model import cross, unit
+from impasto.mesh.model import unit
 from impasto.mesh.raster import Seen
 from impasto.mesh.stage import Stage
 from impasto.video import flow
@@ -69,8 +69,7 @@ def _shown(
 ) -> np.ndarray:
     """Whether places on faces, `depth` from the other camera, are what it sees at those pixels."""
     seen = other.seen
-    normals = unit(cross(stage.triangles.corners))[face]
-    facing = np.abs((unit(places - other.camera.eye) * normals).sum(1))
+    facing = np.abs((unit(places - other.camera.eye) * stage.facing[face]).sum(1))
     slack = REACH * depth / other.camera.focal(*seen.face.shape) / np.maximum(facing, FLAT)
     same = seen.face[row, column] == face
     found: np.ndarray = same | ((seen.face[row, column] >= 0) & (np.abs(seen.depth[row, column] - depth) < slack))

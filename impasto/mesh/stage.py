@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from impasto.mesh import cameras, sample, viewpoint
 from impasto.mesh.atlas import Atlas
 from impasto.mesh.cameras import Camera
-from impasto.mesh.model import BLEND, MASK, Model, cross, flatten
+from impasto.mesh.model import BLEND, MASK, Model, cross, flatten, unit
 from impasto.mesh.raster import Cutouts, Seen, no_cutouts, rasterize
 from impasto.mesh.sample import Layout, Taps
 from impasto.types import Image, Mask
@@ -76,6 +77,11 @@ class Stage:
         self.glass = np.repeat([material.alpha_mode == BLEND and material.color[3] < GLASS for material in materials], counts)
         self._solid = np.flatnonzero(~self.glass)
         self._holes = self._cutouts()
+
+    @cached_property
+    def facing(self) -> np.ndarray:
+        """The direction that each face looks in."""
+        return unit(cross(self.triangles.corners))
 
     def layout(self, maps: Sequence[Image]) -> Layout:
         """Where the texels of these maps lie."""

@@ -16,6 +16,7 @@ import torch
 from impasto import device as devices
 from impasto.errors import PaintingError
 from impasto.features import encoders
+from impasto.features.encoders import VGG
 from impasto.paint import memory, objective, optimize, pictures, schedule, state, tiled
 from impasto.paint.objective import Objective
 from impasto.paint.optimize import Level
@@ -53,6 +54,7 @@ class Painting:
         bind: Bind | None = None,
         deadline: float = math.inf,
         names: Mapping[str, Any] | None = None,
+        encoder: VGG | None = None,
     ) -> None:
         """Check everything that can be wrong before any work is done, and plan the levels.
 
@@ -61,7 +63,7 @@ class Painting:
         are of the content's shape, at any size. `start`: a picture or a stylizer to start from, instead of `settings.init`.
         `bind`: makes the filters that init "filter" starts from, and that quality "draft" is painted by in one pass.
         `deadline`: `time.monotonic()` by which the result must be written; by default `settings.time` from now. `names` is
-        added to the recipe.
+        added to the recipe. `encoder`: what `loaded` gives for these settings, for who paints many pictures.
 
         Raises:
             UnfitPicture: content or a style too small for the encoder.
@@ -73,8 +75,8 @@ class Painting:
             self.names["start"] = "given by the program"
         self.styles = pictures.normalized(styles)
         objective.style_loss(settings.style_loss)
-        self.device, dtype = devices.choose(settings.device, settings.precision)
-        self.encoder = encoders.load(settings.encoder, pooling=settings.pooling).precision(dtype).to(self.device)
+        self.device, _ = devices.choose(settings.device, settings.precision)
+        self.encoder = loaded(settings) if encoder is None else encoder
         self.encoder.check([*settings.style_layers, *settings.content_layers])
         size = geometry.parse_size(settings.size)
         self.full = geometry.fit(content.image, size).to(self.device)
@@ -84,14 +86,13 @@ class Painting:
             self.visible = geometry.fit(geometry.fill(content.image, content.alpha), size).to(self.device)
             self.full = torch.where(self.alpha > 0, self.visible, self.full)
         pictures.check(self.full, self.alpha, self.styles)
+        pictures.note_enlarged(self.names.get("content", {}), content.size, self.shape)
         self.regions = list(regions) or [Region("", None, tuple((index, None) for index in range(len(self.styles))))]
         self.keep, self.strength_mask, self.color_mask = map(self._whole, (keep, strength_mask, color_mask))
         self.styles = [self._recolored(style) for style in self.styles]
         if deadline == math.inf and settings.time:
             deadline = time.monotonic() + settings.time
-        height, width = self.shape
-        once, per_pixel = SAVING
-        self.deadline = deadline - once - per_pixel * height * width
+        self.deadline = deadline - SAVING[0] - SAVING[1] * math.prod(self.shape)
         for style in self.styles:
             if not self.drafted:  # a filter compares nothing
                 check_known(style, settings)
@@ -344,6 +345,17 @@ class Painting:
             UsageError: the state of other work.
         """
         self.state, self.levels = state.load(path, self.canvas, self.settings, self._identity())
+
+
+def loaded(settings: Settings) -> VGG:
+    """The encoder that a picture is painted with, where it is painted.
+
+    Raises:
+        UsageError: no such encoder, device or precision.
+        WeightsError: a damaged file, or not a VGG.
+    """
+    device, dtype = devices.choose(settings.device, settings.precision)
+    return encoders.load(settings.encoder, pooling=settings.pooling).precision(dtype).to(device)
 
 
 def _mean(mask: Mask | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,11 @@ from impasto.pixels import geometry, io
 from impasto.pixels.io import Picture
 from impasto.types import Image, ImageLike, Mask
 
+log = logging.getLogger(__name__)
 FLAT = 0.01
 """A picture whose values deviate by less than this from their mean shows nothing."""
+ENLARGED = 2.0
+"""A content that is enlarged by more than this is soft, which is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,16 @@ def check(full: Image, alpha: Mask | None, styles: Sequence[Style]) -> None:
             raise UnfitPicture(f"{what} is {width} x {height} px: {MIN_SIDE} px a side at least; give a larger --size or picture")
         if opacity is not None and float(opacity.max()) < 1 / 255:
             raise UnfitPicture(f"{what} is transparent everywhere: there is nothing to see")
+
+
+def note_enlarged(content: Mapping[str, str], size: tuple[int, int], shape: tuple[int, int]) -> None:
+    """Warn of a content of `size`, height and width, that is enlarged to `shape` by so much that it becomes soft.
+
+    `content`: what the recipe says of it.
+    """
+    if max(shape) > ENLARGED * max(size):
+        told = content.get("source") or "the content", size[1], size[0], shape[1], shape[0]
+        log.warning("%s has only %d x %d px and is enlarged to %d x %d: a smaller --size keeps it sharp", *told)
 
 
 def guard(image: Image, content: Image, styles: Sequence[Style]) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from impasto import times
 from impasto.errors import UsageError
-
-TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +36,7 @@ def seconds(text: str) -> float:
     Raises:
         UsageError: anything else.
     """
-    match = TIME.fullmatch(text.strip())
-    if not match:
-        raise UsageError(f"{text!r} is not a moment like 5s or 1.5m")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    return times.seconds(text, "a moment like 5s or 1.5m")
 
 
 def strength(text: str | float) -> Curve:

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from impasto import device as devices
-from impasto.features import distances, encoders, statistics
+from impasto.features import distances, statistics
 from impasto.features.encoders import VGG
 from impasto.features.statistics import Moments
 from impasto.paint import optimize
-from impasto.paint.image import Painting
+from impasto.paint.image import Painting, loaded
 from impasto.paint.objective import Objective, Term, summed
 from impasto.paint.optimize import Level
 from impasto.paint.pictures import Style
@@ -94,14 +94,20 @@ class _Measured:
         return found
 
 
+@lru_cache(maxsize=1)
+def _encoder(settings: Settings) -> VGG:
+    """The encoder, once a process: it is only read."""
+    return loaded(settings)
+
+
 class _Brush:
     """The optimizer, and the filters' brush that it starts from."""
 
     def __init__(self, look: Optimized) -> None:
         self.look, self.start = look, look.filters.painter()
         self.settings = Settings(size="full", quality="best", init="content", device=look.filters.device)
-        self.device, precision = devices.choose(self.settings.device)
-        self.encoder = encoders.load(self.settings.encoder).precision(precision).to(self.device)
+        self.device, _ = devices.choose(self.settings.device)
+        self.encoder = _encoder(self.settings)
         self.known = {
             id(timed.style): self._measured(style) for timed, style in zip(look.filters.styles, look.styles, strict=True)
         }
@@ -123,7 +129,7 @@ class _Brush:
             hold = self._hold(place.before, place.trust)
         styles, regions = self._sources(content, seconds, masks)
         settings = replace(self.settings, strength=strength, steps=steps)
-        work = Painting(Picture(content), styles, settings, regions=regions, start=start)
+        work = Painting(Picture(content), styles, settings, regions=regions, start=start, encoder=self.encoder)
 
         def objective_at(level: Level) -> optimize.Objective:
             found = work.objective_at(level)

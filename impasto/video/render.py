@@ -41,6 +41,8 @@ from impasto.video.write import ClipSink
 
 STOP = "stop"
 """A file in the work folder that asks all who work there to stop after the frame they are at."""
+UNSEEN: Bytes = np.zeros((0, 0, 3), np.uint8)
+"""The guide of a frame that is painted by itself: no motion is looked for in it."""
 
 
 class Stopped(Exception):
@@ -212,10 +214,12 @@ def _seen(work: Work, made: Plan, start: int, stop: int, before: Bytes | None, c
             if frame is None:
                 return
             content, masked = work.seen(frame), next(masks)
-        with clock("motion"):
-            guide = flow.guide(content)
-            motion = None if before is None or work.temporal == "off" else _motion(work, frame.number, 1, guide, before)
-            before = guide
+        guide, motion = UNSEEN, None
+        if work.temporal != "off":
+            with clock("motion"):
+                guide = flow.guide(content)
+                motion = None if before is None else _motion(work, frame.number, 1, guide, before)
+                before = guide
         yield _Seen(content, moment(frame), guide, motion, masked)
 
 

@@ -54,6 +54,14 @@ def test_one_picture(place, engine, impasto):
     assert not state().exists()
 
 
+def test_a_tiny_photograph_is_said_to_be_enlarged(place, impasto, drawing, narrow, caplog):
+    drawing(place / "tiny.png", size=(12, 9))
+    quick = ("--encoder", narrow, "--size", 32, "--steps", 1, "--init", "content")
+    ran = impasto("image", "tiny.png", "-s", "style.png", *quick, "-o", "o.png")
+    assert (ran.code, ran.lines) == (0, ["o.png"]), ran.err
+    assert caplog.messages == ["tiny.png has only 12 x 9 px and is enlarged to 32 x 24: a smaller --size keeps it sharp"]
+
+
 def test_quiet_and_json(place, engine, impasto):
     ran = impasto(*LINE, "-o", "o.png", "--quiet", "--json")
     assert ran.err == ""

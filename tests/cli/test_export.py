@@ -53,13 +53,18 @@ def test_verify_says_how_the_file_does(impasto, tmp_path, quick):
 
 
 def test_what_was_not_run_says_so():
-    told = export.described(Report("a.mlpackage", "fp16", 1000, None, None, None, 2.0, 64, 2, {"conv": 1}, {}))
+    told = Report("a.mlpackage", "fp16", 1000, None, None, None, 2.0, 64, 2, {"conv": 1}, {}).described()
     assert told == [
         "1 kB, fp16",
         "not run: there is nothing on this machine that runs it",
         "operators: 1 conv",
         "undelegated: none",
     ]
+
+
+def test_threads_are_counted():
+    one, two = (Report("a.onnx", "fp32", 1, 0.0, 99.0, 1.0, 2.0, 64, count, {}, {}).described()[2] for count in (1, 2))
+    assert (one, two) == ("1.0 ms, 2.0 ms in torch, 1 thread", "1.0 ms, 2.0 ms in torch, 2 threads")
 
 
 def test_what_fails_its_check_is_not_written(impasto, tmp_path, quick):

@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -133,6 +135,34 @@ def test_bad_input(impasto, learned, studio, drawing, backbone, monkeypatch):
         assert message in ran.err, (arguments, ran.err)
         assert ran.err.startswith("impasto: ")
         assert not (studio / "m.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("painting", "said"),
+    [
+        ("starry-night", "starry-night is the name of a filter that is there already"),
+        ("Starry Night", "--style starry-night paints with it"),
+        ("mine.safetensors", "mine.safetensors is a file of weights"),
+        ("no-such-name", "no picture at no-such-name"),
+    ],
+)
+def test_a_filter_stands_where_a_painting_is_wanted(impasto, studio, backbone, painting, said):
+    ran = impasto("learn", painting, "--backbone", backbone, "-o", "m.safetensors")
+    assert (ran.code != 0, ran.out) == (True, "")
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_the_time_is_that_of_the_whole_command(monkeypatch, studio):
+    """What has passed since the process began, and what its end takes, is not learned in."""
+    given = []
+    stand_in = SimpleNamespace(steps=lambda out, state, **limits: given.append(limits) or (step for step in ()))
+    monkeypatch.setattr(cli_learn.report, "BEGUN", time.monotonic() - 4)
+    for resume in (False, True):
+        limits = {"seconds": 20.0, "count": None, "resume": resume}
+        assert cli_learn.follow(stand_in, "out", "state", limits, preview="", quiet=True, label="")
+    assert given[0]["seconds"] == pytest.approx(16 - cli_learn.ENDING, abs=0.5)
+    assert given[1]["seconds"] == 20.0
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import typer.main
 
 from impasto import cli
-from impasto.cli import doodle, image, options, texture
+from impasto.cli import doodle, image, options, texture, verbs
 from impasto.cli.options import DEFAULTS
 from impasto.paint.settings import Settings
 
@@ -145,6 +145,31 @@ def test_wrong_usage_is_one_line_and_exit_code_2(impasto, arguments):
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("impasto: ")
     assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("paint", "photo.jpg"), "there is no verb 'paint': is `impasto image` meant?"),
+        (("textrue",), "is `impasto texture` meant?"),
+        (("Webcam",), "is `impasto live` meant?"),
+        (("xyzzy",), "there are image, texture, learn"),
+        (("photo.jpg", "--style", "a.jpg"), "is `impasto image photo.jpg` meant?"),
+    ],
+)
+def test_a_word_that_is_no_verb_is_answered(impasto, words, said):
+    ran = impasto(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_words_that_are_tried_are_no_verbs():
+    known = typer.main.get_command(cli.app).commands
+    assert verbs.MEANT.keys() <= known.keys()
+    tried = [word for words in verbs.MEANT.values() for word in words]
+    assert known.keys().isdisjoint(tried)
+    assert len(set(tried)) == len(tried)
 
 
 def test_version_and_help(impasto):

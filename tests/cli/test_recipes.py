@@ -5,12 +5,15 @@ import shlex
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from impasto.cli import options, presets, reproduce, words
 from impasto.errors import PictureError
+from impasto.features import weights
 from impasto.paint.settings import Settings
 from impasto.pixels import io, recipe
 
@@ -55,13 +58,9 @@ def test_the_command_says_all_that_the_recipe_says(settings, styles, content):
     line = shlex.split(reproduce.command(made(settings, styles, content), "o.png"))
     assert line[:2] == ["impasto", "image"]
     assert line[-1] == content
-    said = [
-        (line[index], line[index + 1])
-        for index in range(2, len(line) - 1)
-        if line[index].startswith("--") and line[index] != "--"
-    ]
+    said = list(zip(line[2:-1:2], line[3:-1:2], strict=False))  # a value may look like an option, and -- may come before the end
     assert [words.parse_style(value)[:2] for name, value in said if name == "--style"] == styles
-    found = {name[2:].replace("-", "_"): value for name, value in said}
+    found = {name.removeprefix("--").replace("-", "_"): value for name, value in said}
     chosen = {name: options.setting(name, value) for name, value in found.items() if name in options.SETTINGS}
     assert Settings(**chosen) == settings
 
@@ -216,6 +215,46 @@ def test_inspect_shows_recipes_and_one_bad_file_does_not_stop_the_rest(place, im
     assert [json.loads(line) for line in ran.lines] == [{"file": "old.png", **found}] * 2
     assert "none.png" in ran.err
     assert recipe.read("old.png") == found
+
+
+def test_inspect_shows_the_passport_of_a_style(place, impasto):
+    weights.save(place / "mine.safetensors", {"code": torch.zeros(1, 2)}, {"kind": "style", "title": "A test"})
+    told = json.loads(impasto("inspect", "mine.safetensors", "--json").out)
+    assert (told["file"], told["kind"], told["title"]) == ("mine.safetensors", "style", "A test")
+    assert told["sha256"]
+    for line in (
+        ("inspect", "mine.safetensors", "--reproduce"),
+        ("image", "b.png", "--recipe", "mine.safetensors", "-o", "o.png"),
+    ):
+        ran = impasto(*line)
+        assert (ran.code, ran.out) == (1, "")
+        assert "mine.safetensors holds weights, with a passport" in ran.err
+    (place / "cut.safetensors").write_bytes((place / "mine.safetensors").read_bytes()[:-1])
+    assert "not a readable safetensors file" in impasto("inspect", "cut.safetensors").err
+    save_file({"weight": torch.zeros(2)}, place / "foreign.safetensors")
+    assert "carries no passport" in impasto("inspect", "foreign.safetensors").err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("net.onnx", "is an exported filter"),
+        ("box.obj", "has no place for a recipe"),
+        ("notes.txt", "nothing that impasto makes"),
+        ("net.mlpackage/", "is an exported filter"),
+    ],
+)
+def test_inspect_says_what_it_reads(place, impasto, name, said):
+    if name.endswith("/"):
+        (place / name).mkdir()
+    else:
+        (place / name).write_text("something")
+    ran = impasto("inspect", name)
+    assert (ran.code, ran.out) == (1, "")
+    assert said in ran.err
+    assert "passports from style and weight files (.safetensors)" in ran.err
+    (place / "broken.png").write_text("no picture")
+    assert "damaged or not a picture" in impasto("inspect", "broken.png").err
 
 
 def filmed(**more):

@@ -9,7 +9,7 @@ from PIL import Image as PILImage
 pytest.importorskip("numba")
 pytest.importorskip("xatlas")
 
-from impasto.cli import report
+from impasto.cli import report, reproduce
 
 PYRAMID = """v -1 0 -1
 v 1 0 -1
@@ -107,10 +107,37 @@ def test_what_is_wrong_is_said_before_any_work(paint, tmp_path, arguments, says)
 
 
 def test_the_recipe_of_a_model_tells_its_command(paint, impasto, tmp_path):
-    assert paint("--up", "z", "--unlit", "--still", "front=front.png").code == report.DONE
-    model, still = (shlex.split(line) for line in impasto("inspect", "--reproduce", "out.glb", "front.png").out.splitlines())
+    shown = ("--still", "front=front.png", "--turntable", "turn.##.png", "--frames", 2)
+    assert paint("--up", "z", "--unlit", *shown).code == report.DONE
+    files = ("out.glb", "front.png", "turn.01.png")
+    model, still, frame = (shlex.split(line) for line in impasto("inspect", "--reproduce", *files).out.splitlines())
     assert model[:2] == ["impasto", "mesh"]
     assert model[-3:] == ["-o", "out-again.glb", "p.obj"]
-    assert still[-2] == "front-again.glb", "what a still was made of is a model"
-    assert impasto(*model[1:], "--quiet").code == report.DONE
-    assert (tmp_path / "out-again.glb").read_bytes() == (tmp_path / "out.glb").read_bytes()
+    assert [word for word in still if word not in ("--still", "front=front-again.png")] == [
+        word.replace("out-again", "front-again") for word in model
+    ]
+    assert frame[frame.index("--turntable") :][:4] == ["--turntable", "turn-again.##.png", "--frames", "2"]
+    assert impasto(*still[1:], "--quiet").code == report.DONE
+    assert (tmp_path / "front-again.glb").read_bytes() == (tmp_path / "out.glb").read_bytes()
+    assert (tmp_path / "front-again.png").read_bytes() == (tmp_path / "front.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("told", "options"),
+    [
+        ({"shown": {"sheet": True}}, ["--sheet", "d/o-again.png"]),
+        ({"shown": {"path": "walk.json", "frames": 9}}, ["--path", "walk.json=d/o-again.png", "--frames", "9"]),
+        ({"shown": {"still": "eye=1,2,3 target=0,0,0"}}, ["--still", "eye=1,2,3 target=0,0,0=d/o-again.png"]),
+        (
+            {"site": {"source": "place.png", "camera": CAMERA, "sun": "40,30,0.5"}},
+            ["--site", "place.png=d/o-again.png", "--camera", CAMERA, "--sun", "40,30,0.5"],
+        ),
+    ],
+)
+def test_what_shows_a_model_is_made_again_with_it(told, options, capsys):
+    made = {"verb": "mesh", "settings": {}, "content": {"source": "p.obj"}, "styles": [{"source": "a.png", "weight": 1.0}]}
+    line = shlex.split(reproduce.command({**made, **told}, "d/o.png"))
+    assert line == ["impasto", "mesh", "--style", "a.png", *options, "-o", "d/o-again.glb", "p.obj"]
+    assert capsys.readouterr().err == ""
+    assert "--still" not in reproduce.command(made, "d/o.png")
+    assert "d/o.png was made along with a model: the command makes the model again" in capsys.readouterr().err

@@ -188,10 +188,16 @@ def test_a_map_is_not_overwritten_by_the_texture(impasto, place, quick):
     assert (place / "b.png").read_bytes() == before
 
 
-@pytest.mark.parametrize("line", [("photo.png", "--tile", "z"), ("starry-night",), ("photo.png", "starry.safetensors")])
+@pytest.mark.parametrize("line", [("photo.png", "--tile", "stones"), ("starry-night",), ("photo.png", "starry.safetensors")])
 def test_what_is_no_exemplar_is_said_to_be_none(impasto, place, line):
     ran = impasto("texture", *line, "-o", "e.png")
     assert (ran.code, ran.out) == (2, "")
-    wrong = next(word for word in line if word in ("z", "starry-night", "starry.safetensors"))
-    assert f"there is no exemplar '{wrong}'" in ran.err
+    assert f"there is no exemplar '{line[-1]}'" in ran.err
     assert "styles list" not in ran.err
+
+
+@pytest.mark.parametrize("line", [("photo.png", "--tile", "y"), ("--tile", "z", "photo.png"), ("photo.png", "--tile=yx")])
+def test_a_way_of_repeating_that_there_is_not_is_named(impasto, place, line):
+    ran = impasto("texture", *line, "-o", "e.png")
+    assert (ran.code, ran.out) == (2, "")
+    assert "a texture repeats in both directions (--tile) or sideways (--tile x)" in ran.err

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch
 from PIL import Image as PILImage
 
 from impasto.errors import OutputError, PaintingError, UnfitPicture, UsageError, WeightsError
-from impasto.fast import data, learn, nets, style, train
+from impasto.fast import data, learn, loop, nets, style, train
 from impasto.fast.course import Settings, examination
 from impasto.fast.loop import validate
 from impasto.features import weights
@@ -166,6 +167,35 @@ def test_time_ends_it_with_a_last_look(make, tmp_path):
     (step,) = make(validate=100).steps(tmp_path / "mine.safetensors", tmp_path / "state.safetensors", seconds=1e-6)
     assert step.preview is not None
     assert step.eta == 0
+
+
+@pytest.mark.parametrize(("validate", "first", "steps"), [(1000, 4.0, 6), (3, 2.0, 5)])
+def test_the_time_holds_the_first_and_the_last_look(make, tmp_path, monkeypatch, validate, first, steps):
+    """Nothing but the clock goes: the first look takes 2 or 4 s, a step one, each later look 3, its files half a second."""
+    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now)
+
+    def goes(seconds, gives=None):
+        clock.now += seconds
+        return gives
+
+    def step(learner, *_):
+        learner.state.step += 1
+        return goes(1.0, {"total": 1.0})
+
+    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(learn.Learner, "standing", lambda *_: goes(first, math.inf))
+    monkeypatch.setattr(learn.Learner, "_step", step)
+    monkeypatch.setattr(learn.Learner, "_examine", lambda *_: goes(3.0))
+    monkeypatch.setattr(learn.Learner, "_save", lambda *_: goes(0.5))
+    made = list(make(validate=validate).steps(tmp_path / "mine.safetensors", tmp_path / "state.safetensors", seconds=15.0))
+    assert len(made) == steps
+    assert 13 <= clock.now - 100 <= 15
+    assert made[-1].eta == 0
+
+
+def test_a_time_that_is_over_before_the_first_step_is_said(make, tmp_path, caplog):
+    list(make().steps(tmp_path / "mine.safetensors", tmp_path / "state.safetensors", seconds=1e-6))
+    assert "the time was too short" in caplog.text
 
 
 def test_a_folder_that_is_not_there_is_an_output_error(make, tmp_path):

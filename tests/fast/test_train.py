@@ -176,16 +176,6 @@ def test_schedules():
     assert rate(settings, 4000) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("1.5m", 90), ("3h", 10800), ("7s", 7)])
-def test_time(text, seconds):
-    assert train.parse_time(text) == seconds
-
-
-def test_time_refused():
-    with pytest.raises(UsageError, match="soon"):
-        train.parse_time("soon")
-
-
 def test_distance_is_0_for_the_style_itself_and_at_most_w2():
     """Pinching never increases the Bures distance: ours is a floor under the exact one, in float64 by scipy."""
     draw = torch.Generator().manual_seed(0)

@@ -124,6 +124,12 @@ def test_the_result_has_the_size_asked_for(shape, size, quick, picture, painting
     assert 0 <= float(made.image.min()) < float(made.image.max()) <= 1
 
 
+@pytest.mark.parametrize(("size", "said"), [("24", False), ("32", True), ("48x32", True)])
+def test_a_content_that_is_enlarged_much_is_said(size, said, begin, picture, painting, caplog):
+    begin(picture(1, 9, 12), painting, size=size)
+    assert ("the content has only 12 x 9 px and is enlarged to" in caplog.text) is said
+
+
 @pytest.mark.parametrize("height", [39, 79, 81, 83, 95, 103, 127])
 def test_rounded_sides_fit_at_every_level(height, quick, picture, painting):
     """Each level's height is rounded from the whole picture's, not from the first level's."""

@@ -72,6 +72,19 @@ def test_the_hold_is_the_mean_square_by_trust(look):
     assert torch.allclose(pull, (2 * weight * trust * off / off.numel()).float(), rtol=1e-3, atol=1e-5)
 
 
+def test_the_encoder_is_read_once(look, monkeypatch):
+    from impasto.paint import image
+
+    read = []
+    real = image.loaded
+    monkeypatch.setattr(image, "loaded", lambda settings: read.append(settings) or real(settings))
+    monkeypatch.setattr(optimized, "loaded", image.loaded)
+    optimized._encoder.cache_clear()
+    for frame in content(pan(2)):
+        look.painter().paint(frame, 0.0, Place(0), {})
+    assert len(read) == 1
+
+
 def test_trusted_paint_stays_and_the_rest_is_painted_anew(look):
     now = content(pan(2))[1]
     random = torch.Generator().manual_seed(1)

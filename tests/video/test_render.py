@@ -127,6 +127,11 @@ def test_work_is_other_work_with_other_motion_masks_or_frames(clip, tmp_path):
     assert [one == other.identity for one, other in zip(before, known, strict=True)] == [True, False, False, False]
 
 
+def test_off_looks_for_no_motion(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "guide", None)
+    assert len(painted(job(clip, tmp_path / "w", "off"))) == 18
+
+
 def test_off_is_each_frame_by_itself(clip, tmp_path):
     todo = job(clip, tmp_path / "w", "off")
     made = work.plan(todo)
