@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 
-from impasto.studio import doodle, history, learn, model, photo, texture, video
+from impasto.studio import doodle, export, history, learn, live, model, photo, texture, video
 from impasto.studio.desk import Desks
-from impasto.studio.fields import RUNS, Changes, Studio
+from impasto.studio.fields import RUNS, Changes, Studio, installed
 from impasto.studio.gate import Gate
 from impasto.studio.queue import Queue
 from impasto.studio.samples import Samples
@@ -42,12 +41,18 @@ def page(studio: Studio, samples: Samples) -> gr.Blocks:
             if installed("av", "cv2"):
                 with gr.Tab("Video", id="video"):
                     choosers.append(video.build(studio))
+                with gr.Tab("Live", id="live"):
+                    choosers.append(live.build(studio))
             if installed("av", "trimesh", "xatlas", "numba"):
                 with gr.Tab("Model", id="model"):
                     choosers.append(model.build(studio))
-            named = [each.named for each in choosers]
+            exported = [export.names_field(render=False)] if installed(*export.ONNX) else []
+            named = [*(each.named for each in choosers), *exported]
             with gr.Tab("Learn", id="learn"):
                 learn.build(studio, named, photo.names_of)
+            for each in exported:
+                with gr.Tab("Export", id="export"):
+                    export.build(studio, each)
             with gr.Tab("History", id="history") as tab:
                 history.build(studio, tab)
 
@@ -64,11 +69,6 @@ def page(studio: Studio, samples: Samples) -> gr.Blocks:
 
         found.unload(leave)
     return found
-
-
-def installed(*packages: str) -> bool:
-    """Whether an extra is there; what is not is left out of the page."""
-    return all(find_spec(package) for package in packages)
 
 
 class Server:

@@ -42,6 +42,8 @@ class Desk:
         """Style files learned or opened here, by name."""
         self.pictures: dict[str, str] = {}
         """Pictures opened here by their SHA-256, as recipes name them, so that they can be put back."""
+        self.told = ""
+        """What was said of the picture that was dropped last."""
         self.closed = False
         """Whether the tab is gone: nothing is kept any more."""
         self._stops: dict[str, threading.Event] = {}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import html
 import secrets
+from abc import ABCMeta
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import gradio as gr
+from gradio.component_meta import ComponentMeta
 from gradio.components import Component
 
 from impasto.studio.desk import Desk, Desks
@@ -27,14 +30,27 @@ FORM = "form"
 """The field that is the whole form."""
 
 
-def unread(part: P) -> P:
+def installed(*packages: str) -> bool:
+    """Whether an extra is there; what is not is left out of the page."""
+    return all(find_spec(package) for package in packages)
+
+
+def derived(kind: type[P], **methods: Callable[..., Any]) -> type[P]:
+    """A part of Gradio's with other methods.
+
+    Gradio makes its parts anew from their classes whenever they change, so methods of an instance would be lost. A plain
+    subclass would not do either: Gradio's metaclass writes a .pyi file beside the source of each.
+    """
+    found: Any = ABCMeta.__new__(ComponentMeta, kind.__name__, (kind,), {"__module__": kind.__module__, **methods})
+    return found  # type: ignore[no-any-return]
+
+
+def unread(kind: type[P]) -> type[P]:
     """A field that hands over what was uploaded as it is: it is our own loaders that read it, and say what is wrong with it.
 
-    Gradio's own reading raises its errors elsewhere, and loses what pictures carry. A subclass would be the plain way, but
-    Gradio writes a .pyi file beside the source of each.
+    Gradio's own reading raises its errors elsewhere, and loses what pictures carry.
     """
-    part.preprocess = uploaded  # type: ignore[method-assign]
-    return part
+    return derived(kind, preprocess=lambda _, payload: uploaded(payload))
 
 
 def uploaded(payload: Any) -> Any:
@@ -44,10 +60,13 @@ def uploaded(payload: Any) -> Any:
     return [each.image.path for each in payload.root if hasattr(each, "image")]
 
 
+Photograph, Paintings = unread(gr.Image), unread(gr.Gallery)
+
+
 def photograph(label: str, **more: Any) -> gr.Image:
     """A field for one picture."""
     more = {"height": 260, "sources": ["upload", "clipboard"], "buttons": [], "interactive": True, **more}
-    return unread(gr.Image(label=label, type="filepath", **more))
+    return Photograph(label=label, type="filepath", **more)
 
 
 def wrong() -> gr.HTML:
@@ -75,20 +94,19 @@ class Chooser:
         return [self.named, self.paintings, self.shares]
 
 
-def chooser() -> Chooser:
+def chooser(elem_id: str | None = None) -> Chooser:
     """Fields for styles: filters by name, paintings as files, shares."""
     # names are checked when they are used: which there are is known once torch is loaded
     named = gr.Dropdown([], multiselect=True, allow_custom_value=True, label="Chosen filters", info="One, or several to mix.")
-    paintings = unread(
-        gr.Gallery(
-            label="Paintings to paint like",
-            interactive=True,
-            sources=["upload"],
-            height=170,
-            columns=3,
-            object_fit="contain",
-            buttons=[],
-        )
+    paintings = Paintings(
+        label="Paintings to paint like",
+        interactive=True,
+        sources=["upload"],
+        height=170,
+        columns=3,
+        object_fit="contain",
+        buttons=[],
+        elem_id=elem_id,
     )
     shares = gr.Textbox(
         label="Shares",

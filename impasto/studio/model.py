@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from impasto.studio import fields, job, sources
+from impasto.studio import fields, job, limits, sources
 from impasto.studio.desk import Desk, Made
 from impasto.studio.fields import Changes, Chooser, Studio
 from impasto.studio.job import News, Still, Wrong, at
@@ -71,6 +71,7 @@ def begin(
     if not model:
         raise Wrong("model", "There is no model yet: drop one here (.glb, .obj, .ply or .stl).")
     with at("model", model):
+        limits.check_model(model)
         found = load.load(model)
     styles = sources.styles(desk, named, paintings, shares, "styles")
     chosen = {"size": size, "strength": strength, "quality": quality, "preserve_color": preserve_color, "time": time}
@@ -78,7 +79,7 @@ def begin(
     with at("settings"):
         work = Painting(found, styles, settings, bind=still.bind, names={"content": {"source": Path(model).name}})
     stem = Path(model).stem
-    return Sculpture(desk, work, stem, f"{stem} in the style of {', '.join(Path(style.name).stem for style in styles)}")
+    return Sculpture(desk, work, stem, f"{stem} in the style of {sources.titles(styles)}")
 
 
 def settings_fields() -> list[Any]:

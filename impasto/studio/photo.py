@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from impasto.errors import UsageError
-from impasto.studio import fields, job, sources
+from impasto.studio import fields, job, regions, sources
 from impasto.studio.desk import Desk, Made
 from impasto.studio.fields import Changes, Chooser, Easel, Studio
 from impasto.studio.job import News, Still, Wrong, at
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
     from impasto.types import Step
 
 TAB = "photo"
-COLORS = {"red": "#e5484d", "yellow": "#ffc53d", "green": "#30a46c", "blue": "#0090ff"}
-"""What regions are painted with."""
-LEAVE = "leave the photograph as it is"
-SIDE = 640
-"""Long edge of the photograph in the region editor, px."""
 SHOWN = 0.5
 """Share of its size from which on a painting shows more than the filter's picture."""
 QUICK = 512
@@ -41,6 +35,8 @@ class Asked:
     shares: str
     settings: Mapping[str, Any]
     editor: Mapping[str, Any] | None = None
+    chart: str | None = None
+    """A mask or a map that was dropped."""
     places: Mapping[str, str | None] = field(default_factory=dict)
     """What is painted where a color of the brush is: a filter's or a painting's name."""
 
@@ -88,9 +84,8 @@ def begin(desk: Desk, asked: Asked) -> Painting:
     told: dict[str, Any] = {"content": names}
     more: dict[str, Any] = {}
     with at("regions"):
-        masks = sources.mask(asked.editor["layers"], COLORS) if asked.editor else {}
-        if masks:
-            more = _regions(desk, asked, content.size, styles, masks)
+        if masks := regions.asked_for(desk, content.size, asked.chart, asked.editor):
+            more = regions.arranged(desk, content.size, styles, masks, asked.places, asked.paintings)
             told["regions"] = sources.GIVEN
     with at("settings"):
         work = still.painting(content, styles, settings, names=told, **more)
@@ -98,37 +93,8 @@ def begin(desk: Desk, asked: Asked) -> Painting:
     def filtered() -> Any:
         return still.painting(content, styles, replace(settings, quality="draft", time=0.0), names=told, **more)
 
-    caption = f"{Path(names['source']).stem} in the style of {', '.join(Path(style.name).stem for style in styles)}"
+    caption = f"{Path(names['source']).stem} in the style of {sources.titles(styles)}"
     return Painting(desk, work, f"{Path(names['source']).stem}-painted", caption, filtered)
-
-
-def _regions(desk: Desk, asked: Asked, size: tuple[int, int], styles: list[Any], masks: dict[str, Any]) -> dict[str, Any]:
-    """Regions and what is kept, as the engine takes them; styles of regions are added to `styles`.
-
-    Raises:
-        UsageError: a color was painted with and nothing chosen for it.
-    """
-    from impasto.paint import regions
-    from impasto.paint.pictures import Style
-
-    found = {name: regions.fit_mask(mask, size, f"the {name} region") for name, mask in masks.items()}
-    more: dict[str, Any] = {}
-    places: list[str | None] = [None] * len(styles)
-    files = {Path(file).name: file for file in asked.paintings}
-    for name in list(found):
-        chosen = asked.places.get(name)
-        if not chosen:
-            raise UsageError(f"you painted with {name}: choose below what {name} stands for, or undo it")
-        if chosen == LEAVE:
-            more["keep"] = found.pop(name)
-            continue
-        if chosen in files:
-            picture, told = sources.picture(desk, files[chosen], "regions", "")
-            styles.append(Style(picture, 1.0, told["source"], told["sha256"]))
-        else:
-            styles.append(sources.style(desk, chosen, 1.0, "regions"))
-        places.append(name)
-    return {**more, "regions": regions.from_masks(size, found, places)} if found else more
 
 
 @dataclass
@@ -140,6 +106,10 @@ class Form:
     filters: gr.Gallery
     settings: dict[str, Any]
     editor: gr.ImageEditor
+    chart: gr.Image
+    """Where a mask or a map is dropped."""
+    note: gr.HTML
+    """What there is to say of it."""
     places: dict[str, gr.Dropdown]
     slider: gr.ImageSlider
     easel: Easel
@@ -148,7 +118,7 @@ class Form:
     @property
     def inputs(self) -> list[Any]:
         """What the page's handlers are given."""
-        return [self.photo, *self.chooser.inputs, *self.settings.values(), self.editor, *self.places.values()]
+        return [self.photo, *self.chooser.inputs, *self.settings.values(), self.editor, self.chart, *self.places.values()]
 
     def asked(self, values: Sequence[Any]) -> Asked:
         """What those handlers were given."""
@@ -161,7 +131,8 @@ class Form:
             shares or "",
             dict(zip(self.settings, rest[:count], strict=True)),
             rest[count],
-            dict(zip(self.places, rest[count + 1 :], strict=True)),
+            rest[count + 1],
+            dict(zip(self.places, rest[count + 2 :], strict=True)),
         )
 
 
@@ -194,7 +165,7 @@ def build(studio: Studio) -> Form:
             filters = gr.Gallery(
                 label="Filters", columns=4, height=236, allow_preview=False, object_fit="cover", buttons=[], elem_id="filters"
             )
-            styles = fields.chooser()
+            styles = fields.chooser("photo-paintings")
             settings = settings_fields()
             wrong_settings = fields.wrong()
         with gr.Column(scale=3, min_width=320):
@@ -203,15 +174,18 @@ def build(studio: Studio) -> Form:
             )
             places = {"photo": wrong, "styles": styles.wrong, "settings": wrong_settings}
             board = fields.easel(TAB, "Paint", [slider], _show(slider), places)
-            with gr.Accordion("Regions: another style in some places", open=False) as regions:
-                editor, chosen, board.wrong["regions"] = _region_fields()
-    form = Form(photo, styles, filters, settings, editor, chosen, slider, board, regions)
+            with gr.Accordion("Regions: another style in some places", open=False) as accordion:
+                editor, chart, note, chosen, board.wrong["regions"] = _region_fields()
+    form = Form(photo, styles, filters, settings, editor, chart, note, chosen, slider, board, accordion)
     _events(studio, form)
     return form
 
 
-def _region_fields() -> tuple[gr.ImageEditor, dict[str, gr.Dropdown], gr.HTML]:
-    gr.Markdown("Paint over the photograph; then say what each color stands for. What stays free has the styles above.")
+def _region_fields() -> tuple[gr.ImageEditor, gr.Image, gr.HTML, dict[str, gr.Dropdown], gr.HTML]:
+    gr.Markdown(
+        "Paint over the photograph, or drop a mask or a map; then say what each color stands for. "
+        "What stays free has the styles above."
+    )
     editor = gr.ImageEditor(
         label="Regions",
         type="numpy",
@@ -219,16 +193,20 @@ def _region_fields() -> tuple[gr.ImageEditor, dict[str, gr.Dropdown], gr.HTML]:
         transforms=[],
         layers=False,
         buttons=[],
-        brush=gr.Brush(default_size=40, colors=list(COLORS.values()), color_mode="fixed"),
+        brush=gr.Brush(default_size=40, colors=list(regions.COLORS.values()), color_mode="fixed"),
         elem_id="photo-regions",
         height=460,
     )
+    chart = fields.photograph("A mask (white where it counts), or a map of flat colors", height=150, elem_id="photo-chart")
+    note, problem = gr.HTML("", padding=False, elem_id="photo-chart-note"), fields.wrong()
     with gr.Row():
         chosen = {
-            name: gr.Dropdown([LEAVE], value=None, label=f"Where it is {name}", min_width=150, allow_custom_value=True)
-            for name in COLORS
+            name: gr.Dropdown(
+                list(regions.CHOICES), value=None, label=f"Where it is {name}", min_width=150, allow_custom_value=True
+            )
+            for name in regions.COLORS
         }
-    return editor, chosen, fields.wrong()
+    return editor, chart, note, chosen, problem
 
 
 def _show(slider: Any) -> Any:
@@ -249,22 +227,30 @@ def _events(studio: Studio, form: Form) -> None:
     def look(request: gr.Request, *values: Any) -> Changes:
         return glimpse(studio.desk(request), form, form.asked(values))
 
+    def look_at_dropped(request: gr.Request, *values: Any) -> Changes:
+        desk = studio.desk(request)
+        return glimpse(desk, form, form.asked(values), desk.told)
+
     def received(path: str | None, request: gr.Request) -> Changes:
         return _received(studio.desk(request), form, path)
+
+    def laid(chart: str | None, photo: str | None, request: gr.Request) -> Changes:
+        return _laid(studio.desk(request), form, photo, chart)
 
     def toggle(names: list[str] | None, event: gr.SelectData) -> list[str]:
         name = event.value["caption"]
         return [each for each in names or [] if each != name] if name in (names or []) else [*(names or []), name]
 
     def offered(names: list[str] | None, paintings: list[str] | None, request: gr.Request) -> list[Any]:
-        own = [*(Path(file).name for file in paintings or []), *names_of(studio.desk(request))]
-        return [gr.update(choices=[LEAVE, *own])] * len(COLORS)
+        own = [*sources.labels(paintings or []), *names_of(studio.desk(request))]
+        return [gr.update(choices=[*regions.CHOICES, *own])] * len(regions.COLORS)
 
     now: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "glimpse", "trigger_mode": "always_last", **fields.QUIET}
     board.start.click(paint, form.inputs, board.outputs, **fields.RUNS)
     studio.stopping(board)
-    opened = [form.photo, *form.chooser.inputs, *form.settings.values(), form.editor, *board.outputs]
-    form.photo.input(received, form.photo, opened, **fields.QUIET).then(look, form.inputs, board.outputs, **now)
+    opened = [form.photo, *form.chooser.inputs, *form.settings.values(), form.editor, form.chart, form.note, *board.outputs]
+    form.photo.input(received, form.photo, opened, **fields.QUIET).then(look_at_dropped, form.inputs, board.outputs, **now)
+    form.chart.input(laid, [form.chart, form.photo], [form.editor, form.note, *board.outputs], **fields.QUIET)
     form.filters.select(toggle, form.chooser.named, form.chooser.named, **fields.QUIET).then(
         look, form.inputs, board.outputs, **now
     )
@@ -286,8 +272,11 @@ def names_of(desk: Desk) -> list[str]:
     return [*desk.filters, *filters.names()]
 
 
-def glimpse(desk: Desk, form: Form, asked: Asked) -> Changes:
-    """The filter's picture, at once; nothing while there is nothing to paint, or while a painting is under way."""
+def glimpse(desk: Desk, form: Form, asked: Asked, told: str = "") -> Changes:
+    """The filter's picture, at once; nothing while there is nothing to paint, or while a painting is under way.
+
+    `told`: what stands there already, and is to stay.
+    """
     board = form.easel
     if not asked.photo or not (asked.named or asked.paintings) or desk.works(TAB):
         return {board.status: gr.skip()}
@@ -300,34 +289,36 @@ def glimpse(desk: Desk, form: Form, asked: Asked) -> Changes:
             pass
         made = work.finish(False)
     except Exception as error:
-        return {**cleared, **board.failed(error)}
+        return {**cleared, **board.failed(error), board.status: fields.bar(told, 0.0) if told else ""}
     if desk.works(TAB):  # begun meanwhile
         return {board.status: gr.skip()}
     text = "This is the filter's. Paint refines it." if asked.settings["quality"] != "draft" else "This is the filter's."
-    return {**cleared, board.status: fields.bar(text, 1.0), **board.changes(News(text, made=made, before=work.before))}
+    shown = board.changes(News(text, made=made, before=work.before))
+    return {**cleared, board.status: fields.bar(f"{told} {text}".strip(), 1.0), **shown}
 
 
 def _received(desk: Desk, form: Form, path: str | None) -> Changes:
     """A photograph was dropped, or a picture that was made here, whose settings come back."""
-    board = form.easel
+    board, desk.told = form.easel, ""
     changes: Changes = {place: fields.told("") for place in board.wrong.values()}
     if not path:
-        return {**changes, form.editor: None, board.status: ""}
+        return {**changes, form.editor: None, form.chart: None, form.note: "", board.status: ""}
     try:
         picture, _ = sources.picture(desk, path, "photo", MISSING)
         found = sources.restored(desk, path)
     except Wrong as error:
         return {**changes, **board.failed(error)}
     if found:
-        changes |= _restore(form, found)
+        changes |= _restore(desk, form, found)
     if not (found and found["photo"]):
-        changes[form.editor] = _background(desk, picture)
+        changes |= {form.editor: regions.shown(desk, picture), form.chart: None, form.note: ""}
     return changes
 
 
-def _restore(form: Form, found: Mapping[str, Any]) -> Changes:
-    changes: Changes = {part: found[name] for name, part in form.settings.items() if name in found}
-    text = "The settings of this picture are back."
+def _restore(desk: Desk, form: Form, found: Mapping[str, Any]) -> Changes:
+    held, notes = fitting(form.settings, found)
+    changes: Changes = {form.settings[name]: value for name, value in held.items()}
+    text = " ".join(["The settings of this picture are back.", *notes])
     if found["lost"]:
         text += f" Its style {', '.join(found['lost'])} is not at hand: drop it below."
     else:
@@ -337,12 +328,38 @@ def _restore(form: Form, found: Mapping[str, Any]) -> Changes:
         changes[form.photo] = found["photo"]
     else:
         text += " Drop the photograph it was made from to paint it again."
+    desk.told = text
     return {**changes, form.easel.status: fields.bar(text, 0.0)}
 
 
-def _background(desk: Desk, picture: Any) -> Any:
-    """A photograph to paint regions on."""
-    return {"background": str(job.poster(desk, picture.image, "regions.jpg", SIDE)), "layers": [], "composite": None}
+def fitting(parts: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A recipe's values as far as fields can hold them, and a sentence for each that one cannot."""
+    held, notes = {}, []
+    for name in parts.keys() & found.keys():
+        value, label = found[name], parts[name].label
+        if name == "size" and isinstance(value, str):
+            notes.append(f"{label} was {value}, which is not one number: it stays as it was here.")
+            continue
+        low, high = getattr(parts[name], "minimum", None), getattr(parts[name], "maximum", None)
+        held[name] = value
+        if isinstance(value, int | float) and low is not None and high is not None and not low <= value <= high:
+            held[name] = min(max(value, low), high)
+            notes.append(f"{label} was {value:g}, and {low:g} to {high:g} are possible here: it is {held[name]:g} now.")
+    return held, sorted(notes)
+
+
+def _laid(desk: Desk, form: Form, photo: str | None, chart: str | None) -> Changes:
+    """A mask or a map was dropped, or taken away: the photograph in the region editor is tinted by it."""
+    board = form.easel
+    changes: Changes = {board.wrong["regions"]: fields.told(""), form.note: ""}
+    try:
+        if chart:
+            shown, note = regions.laid(desk, photo, chart)
+            said = fields.bar(f"{note} Choose below what each color stands for.", 0.0)
+            return {**changes, form.editor: shown, form.note: said}
+        return {**changes, form.editor: regions.shown(desk, sources.picture(desk, photo, "photo", "")[0]) if photo else None}
+    except Exception as error:
+        return {**changes, **board.failed(error)}
 
 
 def _endpoint(studio: Studio) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from impasto.paint.pictures import Style
     from impasto.paint.settings import Settings
     from impasto.pixels.io import Picture
-    from impasto.types import Image
 
 PIXELS = 50_000_000
 """Pixels of the largest picture that is opened: more than any camera in a pocket makes, 600 MB of memory."""
@@ -67,6 +67,29 @@ def styles(desk: Desk, named: Sequence[str] | None, paintings: Sequence[str] | N
     return found
 
 
+def labels(files: Sequence[str]) -> dict[str, str]:
+    """Files by what they are called in menus: their names, of several of one name the later ones with a number."""
+    found: dict[str, str] = {}
+    for file in dict.fromkeys(files):
+        found[_free(Path(file).name, found)] = file
+    return found
+
+
+def titles(styles: Sequence[Style]) -> str:
+    """Styles as captions name them, each once; different ones of one name are told apart by a number."""
+    found: dict[str, Any] = {}
+    for each in styles:
+        if (each.name, each.sha256) not in found.values():
+            found[_free(Path(each.name).stem, found)] = (each.name, each.sha256)
+    return ", ".join(found)
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    if name not in taken:
+        return name
+    return next(other for number in itertools.count(2) if (other := f"{name} ({number})") not in taken)
+
+
 def style(desk: Desk, name: str, weight: float, field: str) -> Style:
     """A filter by its name, never by a path: one that is built in, or of this desk.
 
@@ -112,28 +135,10 @@ def settings(field: str, **chosen: Any) -> Settings:
         return settings_from({**given, "size": size, "max_memory": MEMORY if size > LARGE else ""})
 
 
-def mask(layers: Sequence[Any], colors: Mapping[str, str]) -> dict[str, Image]:
-    """What was painted over a photograph, by the brush's colors: a mask for each that was used.
-
-    `layers`: height x width x 4, uint8, the last on top. `colors`: names and "#rrggbb".
-    """
-    import numpy as np
-    import torch
-
-    found: dict[str, Any] = {}
-    wanted = np.array([[int(value[place : place + 2], 16) for place in (1, 3, 5)] for value in colors.values()], np.float32)
-    for layer in layers:
-        alpha = layer[..., 3].astype(np.float32) / 255
-        nearest = np.square(layer[..., None, :3].astype(np.float32) - wanted).sum(-1).argmin(-1)
-        for number, name in enumerate(colors):
-            here = alpha * (nearest == number)
-            before = found.get(name, np.zeros_like(here))
-            found[name] = before * (1 - alpha) + here
-    return {name: torch.from_numpy(each)[None, None] for name, each in found.items() if each.max() > 0}
-
-
 def restored(desk: Desk, path: str) -> dict[str, Any] | None:
     """What the recipe in a picture says for the form, and `photo` where its photograph was opened here.
+
+    `size` is a number, or a text where the command was asked for another kind of size.
 
     None without a recipe, and where it is none that we would write: anybody may have written it.
     """
@@ -146,12 +151,12 @@ def restored(desk: Desk, path: str) -> dict[str, Any] | None:
         return None
     found = {name: value for name, value in told["settings"].items() if name in KEPT}
     size = str(found.pop("size", ""))
-    if re.fullmatch("[0-9]{1,5}", size):
-        found["size"] = int(size)
+    found |= {"size": int(size)} if re.fullmatch("[0-9]{1,5}", size) else {}
     try:
         settings_from(found)
     except ImpastoError:
         return None
+    found |= {"size": size} if re.fullmatch("full|[0-9]{1,5}x[0-9]{1,5}", size) else {}
     known, shares, lost = _known(desk, told.get("styles"))
     if not lost:
         found |= {**known, "shares": shares}

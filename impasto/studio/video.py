@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from impasto.studio import fields, job, sources
+from impasto.studio import fields, job, limits, sources
 from impasto.studio.desk import Desk, Made
 from impasto.studio.fields import Changes, Chooser, Studio
 from impasto.studio.job import News, Wrong, at
@@ -22,10 +22,12 @@ TAB = "video"
 DRAFT = 4
 """A draft paints one frame of so many, at half the size."""
 
+Clip = fields.unread(gr.Video)
+
 
 def clip_field(label: str) -> gr.Video:
     """A field for a clip."""
-    return fields.unread(gr.Video(label=label, sources=["upload"], height=260, buttons=[], elem_id="video-clip"))
+    return Clip(label=label, sources=["upload"], height=260, buttons=[], elem_id="video-clip")
 
 
 class Film:
@@ -113,6 +115,7 @@ def begin(
     if not clip:
         raise Wrong("clip", "There is no clip yet: drop one here.")
     with at("clip", clip):
+        limits.check_clip(clip)
         source = io.open_source(clip)
     styles = sources.styles(desk, named, paintings, shares, "styles")
     draft = quality == "draft"
@@ -127,7 +130,7 @@ def begin(
             source, look, desk.path("frames"), edge, temporal, DRAFT if draft else 1, names={"network": timed[0].style.net}
         )
     stem = Path(clip).stem
-    caption = f"{stem} in the style of {', '.join(Path(style.name).stem for style in styles)}"
+    caption = f"{stem} in the style of {sources.titles(styles)}"
     return Film(desk, work, _recipe(clip, chosen, work, styles), stem, caption)
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +133,7 @@ def test_the_page_answers_and_the_first_picture_comes_in_time(server):
 
 def test_endpoints_have_names(server):
     found = client(server).view_api(return_format="dict")
-    assert found["named_endpoints"].keys() == {"/photo", "/texture", "/doodle", "/video", "/model", "/learn"}
+    assert found["named_endpoints"].keys() == {"/photo", "/texture", "/doodle", "/video", "/model", "/learn", "/export"}
     assert not found["unnamed_endpoints"]
 
 
@@ -219,6 +220,20 @@ def test_a_painting_becomes_a_filter_of_this_session_alone(server, files):
     assert recipe.read(painted)["styles"][0]["source"] == "swirls"
     with pytest.raises(gradio_client.exceptions.AppError, match="no filter named 'swirls'"):
         client(server).predict(**asked(files, named=["swirls"]))
+
+
+def test_a_filter_leaves_as_a_file(server):
+    runtime = pytest.importorskip("onnxruntime")
+    for package in ("onnx", "onnxscript"):
+        pytest.importorskip(package)
+    news, file = client(server).predict([STYLE], ".onnx", "fp16", 128, api_name="/export")
+    assert "largest difference" in news["text"]
+    session = runtime.InferenceSession(Path(file).read_bytes(), providers=["CPUExecutionProvider"])
+    content = np.random.default_rng(0).random((1, 3, 40, 56), dtype=np.float32)
+    (painted,) = session.run(None, {"content": content, "strength": np.array(1, np.float32)})
+    assert painted.shape == content.shape
+    with pytest.raises(gradio_client.exceptions.AppError, match="holds one filter, and 2 are chosen"):
+        client(server).predict([STYLE, "scream"], ".onnx", "fp16", 128, api_name="/export")
 
 
 def test_cancel_stops_the_work_within_a_step(server, files):
@@ -367,7 +382,8 @@ def browser():
     if CHROMIUM is None:
         pytest.skip("there is no Chromium")
     with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *camera])
         yield found
         found.close()
 
@@ -549,13 +565,121 @@ def test_a_region_is_painted_with_the_brush(visit, files):
     tab.page.wait_for_timeout(1000)
     tab.radio("photo-quality", "draft")
     tab.page.locator("#photo-start").click()
-    tab.wait("you painted with red: choose below what red stands for")
+    tab.wait("there is red in the regions: choose below what red stands for")
     field = tab.page.get_by_label("Where it is red")
     field.click()
     tab.page.get_by_role("option", name="leave the photograph as it is").click()
     tab.page.locator("#photo-start").click()
     tab.wait("Done after")
     assert tab.after(lambda src: src != before)
+
+
+def test_several_paintings_of_one_name_in_the_page(visit, files, tmp_path):
+    twins = [tmp_path / name / "style.jpg" for name in ("one", "other")]
+    for path, source in zip(twins, ("swirls.jpg", "cat.jpg"), strict=True):
+        path.parent.mkdir()
+        shutil.copy(files / source, path)
+    tab = visit()
+    tab.drop("photo-photo", files / "cat.jpg")
+    tab.drop("photo-paintings", *twins)
+    tab.after()
+    tab.page.get_by_text("Regions: another style").click()
+    tab.page.wait_for_timeout(1000)
+    tab.page.get_by_label("Where it is red").click()
+    tab.page.get_by_role("option", name="style.jpg (2)").wait_for()
+    tab.page.keyboard.press("Escape")
+    tab.radio("photo-quality", "draft")
+    tab.page.locator("#photo-start").click()
+    tab.wait("Done after")
+    tab.page.get_by_role("tab", name="History").click()
+    tab.page.get_by_text("cat in the style of style, style (2)").first.wait_for(timeout=20_000)
+
+
+def test_a_map_is_dropped_and_painted_in(visit, files, tmp_path):
+    with PILImage.open(files / "cat.jpg") as photo:
+        pixels = np.full((photo.height, photo.width, 3), 255, np.uint8)
+    pixels[:, : pixels.shape[1] // 2] = (20, 60, 240)
+    PILImage.fromarray(pixels).save(tmp_path / "map.png")
+    tab = visit()
+    tab.drop("photo-photo", files / "cat.jpg")
+    tab.choose()
+    before = tab.after()
+    tab.page.get_by_text("Regions: another style").click()
+    tab.page.locator("#photo-regions canvas").first.wait_for(timeout=20_000)
+    tab.page.wait_for_timeout(1000)
+    tab.drop("photo-chart", files / "words.jpg")
+    tab.wait("words.jpg is damaged or not a picture")
+    tab.page.locator("#photo-chart").get_by_label("Remove").first.click()
+    tab.drop("photo-chart", tmp_path / "map.png")
+    tab.page.get_by_text("blue stands for #143cf0").wait_for(timeout=20_000)
+    tab.page.wait_for_timeout(1500)
+    tab.page.locator("#photo-regions").screenshot(path=tmp_path / "regions.png")
+    tab.radio("photo-quality", "draft")
+    tab.page.locator("#photo-start").click()
+    tab.wait("there is blue in the regions: choose below what blue stands for")
+    tab.page.screenshot(path=tmp_path / "whole.png", full_page=True)
+    tab.page.get_by_label("Where it is blue").click()
+    tab.page.get_by_role("option", name="leave the photograph as it is").click()
+    tab.page.locator("#photo-start").click()
+    tab.wait("Done after")
+    after = tab.after(lambda src: src != before)
+    made = PILImage.open(BytesIO(httpx.get(after, trust_env=False).content)).convert("RGB")
+    with PILImage.open(files / "cat.jpg") as photo:
+        difference = np.abs(np.asarray(made.resize(photo.size)).astype(int) - np.asarray(photo)).mean((0, 2))
+    middle = len(difference) // 2
+    assert difference[: middle - 20].mean() < 8 < difference[middle + 20 :].mean()
+
+
+def test_the_camera_is_painted_and_gives_way(visit, files, tmp_path):
+    tab, other = visit(), visit()
+    tab.page.get_by_role("tab", name="Live").click()
+    camera = tab.page.locator("#live-camera")
+    camera.get_by_text("Click to Access Webcam").click()
+    camera.get_by_text("Record").click(timeout=20_000)
+    tab.wait("There is no style yet: choose a filter, or drop a painting.")
+    tab.page.get_by_label("Chosen filters").locator("visible=true").fill(STYLE)
+    tab.page.keyboard.press("Enter")
+    tab.page.keyboard.press("Escape")
+    tab.wait("pictures a second")
+    shown = tab.page.locator("#live-shown img")
+    shown.wait_for(timeout=20_000)
+    first = shown.get_attribute("src")
+    assert first.startswith("data:image/jpeg")
+    tab.page.wait_for_timeout(2000)
+    assert shown.get_attribute("src") != first
+    tab.page.screenshot(path=tmp_path / "live.png", full_page=True)
+    other.drop("photo-photo", files / "cat.jpg")
+    other.choose()
+    other.after()
+    other.slider("Size", 1024)
+    other.page.locator("#photo-start").click()
+    other.wait("Step")
+    tab.wait("Waiting: 1 job before yours.")
+    other.page.locator("#photo-stop").click()
+    other.wait("Stopped after")
+    tab.wait("pictures a second")
+    camera.get_by_text("Stop").click()
+    tab.wait("The camera is off.")
+
+
+def test_filters_are_exported_in_the_page(visit, tmp_path):
+    pytest.importorskip("onnxruntime")
+    tab = visit()
+    tab.page.get_by_role("tab", name="Export").click()
+    tab.page.locator("#export-start").click()
+    tab.wait("There is no filter yet: choose one.")
+    tab.page.get_by_label("Filters").locator("visible=true").first.fill(STYLE)
+    tab.page.keyboard.press("Enter")
+    tab.page.keyboard.press("Escape")
+    tab.page.locator("#export-precision").get_by_label("int8").check()
+    tab.page.locator("#export-start").click()
+    tab.wait("Done after", timeout=120)
+    tab.wait("kB, int8; largest difference")
+    tab.page.locator("#export-check").get_by_text("PSNR").wait_for()
+    with tab.page.expect_download() as download:
+        tab.page.locator("#export-file").click()
+    assert download.value.suggested_filename == f"{STYLE}.onnx"
+    tab.page.screenshot(path=tmp_path / "export.png", full_page=True)
 
 
 def test_a_doodle_is_drawn_in_the_page(visit):
@@ -605,7 +729,7 @@ def test_it_works_by_keyboard(visit, files):
     tab.wait("Stopped after")
 
 
-TABS = ("Photo", "Texture", "Doodle", "Video", "Model", "Learn", "History")
+TABS = ("Photo", "Texture", "Doodle", "Video", "Live", "Model", "Learn", "Export", "History")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
