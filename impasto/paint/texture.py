@@ -105,7 +105,7 @@ class Texture:
         settings, (height, width) = self.settings, self.shape
         short = min(min(each.open().size) for each in self.exemplars)
         least = max(height, width) * max(COARSEST / short, 2 * MIN_SIDE / min(height, width))
-        sizes = geometry.pyramid(max(height, width), math.ceil(least))
+        sizes = self.sizes = geometry.pyramid(max(height, width), math.ceil(least))
         asked = parse_steps(settings.steps)
         if isinstance(asked, dict):
             levels = schedule.levels(height, width, settings)
@@ -220,6 +220,15 @@ class Texture:
             return start.noise(init, torch.Size((1, 3, *shape)), self.settings.seed, self.exemplars).to(self.device)
         if init not in ("filter", "content"):
             return geometry.resize(io.load(init).image.to(self.device), shape)
+        way = [*(each for each in self.sizes if each < size), size]
+        image = self._arranged(way[0])  # of few patches: time and memory grow with the square of their number
+        for each in way[1:]:
+            image = self._enlarged(image, each).clamp(0, 1)
+        return image
+
+    def _arranged(self, size: int) -> Image:
+        """The exemplars' patches arranged anew."""
+        shape = self._shape_at(size)
         whole = torch.zeros(1, 3, *shape)
         for region in self.regions:
             total = sum(self.exemplars[index].weight for index, _ in region.sources)

@@ -22,6 +22,7 @@ from impasto.errors import UsageError
 from impasto.features import distances, statistics
 from impasto.features.encoders import VGG
 from impasto.features.statistics import Moments
+from impasto.paint import memory
 from impasto.paint.objective import Term, summed
 from impasto.paint.settings import Settings
 from impasto.types import Features, Image, Mask
@@ -107,6 +108,7 @@ class TiledObjective:
 
         The grid of tiles is moved at random each step, drawn from `seed` and `step`.
         """
+        memory.give_back()
         image = image.detach()
         height, width = image.shape[-2:]
         random = torch.Generator().manual_seed((self.seed * 1_000_003 + step) % 2**63)

@@ -1,5 +1,9 @@
 """Caps on memory: what is said beforehand, and what is chosen to stay under it."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -38,3 +42,30 @@ def test_the_chosen_way_stays_under_the_cap(height, width, cap):
 
 def test_without_need_nothing_is_cut():
     assert memory.limited(Level(512, 5), 512, 512, torch.float32, 64e9) == Level(512, 5)
+
+
+PINNED = """
+import os
+import torch
+from impasto.paint import memory
+
+def held():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+torch.ones(1 << 21)  # from now on glibc takes pieces as large as this from its heap
+begun = held()
+many = [torch.ones(1 << 18) for _ in range(200)]
+full = held()
+many[:-1] = []  # the last one holds all that lies before it
+memory.give_back()
+print(full - begun, held() - begun)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is free is kept by glibc alone")
+def test_what_is_free_is_given_back():
+    ran = subprocess.run([sys.executable, "-c", PINNED], capture_output=True, text=True, check=True)
+    taken, kept = map(int, ran.stdout.split())
+    assert taken > 200e6
+    assert kept < 0.1 * taken

@@ -204,6 +204,17 @@ def test_an_arrangement_is_made_of_the_exemplar_and_goes_around(grain):
     assert float((patchwork.carry(grain, places, (True, True)) - image).abs().mean()) < 0.03
 
 
+def test_patches_are_arranged_where_they_are_few(grain, fast, monkeypatch):
+    """At 192 px the exemplar's squares would take gigabytes of a larger exemplar; they are laid at the coarsest size."""
+    laid, arrange = [], patchwork.arrange
+    monkeypatch.setattr(patchwork, "arrange", lambda image, size, *more: laid.append(size) or arrange(image, size, *more))
+    large = F.interpolate(grain, scale_factor=4, mode="bicubic", align_corners=False).clamp(0, 1)
+    found = synthesize(large, size=192, tile="xy", **fast | {"steps": "192:1"})
+    assert found.image.shape == (1, 3, 192, 192)
+    assert len(laid) == 1
+    assert max(laid[0]) <= 96
+
+
 def test_an_arrangement_leaves_out_what_the_mask_leaves_out(grain):
     mask = torch.ones(1, 1, 48, 56)
     mask[..., 40:] = 0
