@@ -190,7 +190,7 @@ def test_the_estimate_of_memory_knows_how_a_filter_paints():
 
 
 def test_the_shared_network_stays_where_it_is(first):
-    """A filter that paints on another device takes a copy there; "meta" stands for a GPU."""
+    """A filter that paints on another device moves there by itself; "meta" stands for a GPU."""
     paint = still.bind(still.open_styles(first))
     assert paint(torch.empty(1, 3, 64, 64, device="meta")).device.type == "meta"
     assert style.network().neutral.device.type == "cpu"

@@ -43,7 +43,12 @@ Preview = Annotated[
 ]
 Time = Annotated[
     str,
-    option("How long, start and end included: 90s, 10m. Default: 8m, on a GPU 1m.", "--time", metavar="TIME", default=False),
+    option(
+        "How long, start and end included (not with --resume): 90s, 10m. Default: 8m, on a GPU 1m.",
+        "--time",
+        metavar="TIME",
+        default=False,
+    ),
 ]
 LongTime = Annotated[
     str, option("Train for this long: 90m, 3h. Default: until --steps or Ctrl-C.", "--time", metavar="TIME", default=False)
@@ -243,11 +248,11 @@ def follow(
 ) -> bool:
     """Take the steps, with a bar and previews; whether they were all made. Interrupted, the state is saved.
 
-    The start-up counts as time too, and the end. `told`: say what each validation found.
+    The start-up counts as time too, and the end, but not with `resume`. `told`: say what each validation found.
     """
     previews = report.Previews(preview, seconds=0.0)
     spent = 0.0 if limits["resume"] else time.monotonic() - report.BEGUN + ENDING
-    limits = {**limits, "seconds": max(1.0, limits["seconds"] - spent)}
+    limits = {**limits, "seconds": max(1.0, limits["seconds"] - spent), "asked": limits["seconds"]}
     with report.deferred("" if quiet else STOPPING) as stop, closing(training.steps(out, state, **limits)) as steps:
         for step in report.progress(steps, quiet=quiet, label=label):
             if step.preview is not None:

@@ -39,7 +39,8 @@ class Verbs(TyperGroup):
 
 def answer(word: str, verbs: Collection[str]) -> str:
     """What to say to a word that is no verb."""
-    if Path(word).suffix or Path(word).exists():
+    meant = [verb for verb, words in MEANT.items() if word.lower() in words]
+    if not meant and (Path(word).suffix or Path(word).exists()):
         return f"{word!r} stands where a verb is expected: is `impasto image {word}` meant?"
-    near = [verb for verb, words in MEANT.items() if word.lower() in words] or difflib.get_close_matches(word.lower(), verbs, 1)
+    near = meant or difflib.get_close_matches(word.lower(), verbs, 1)
     return f"there is no verb {word!r}: " + (f"is `impasto {near[0]}` meant?" if near else f"there are {', '.join(verbs)}")

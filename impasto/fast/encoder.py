@@ -203,7 +203,7 @@ class Schooling(Loop[Pupil, Sitting]):
         """The network as painting uses it: no heads, and responses that vary as much as VGG-16's, layer by layer."""
         return to_paint(net.encoder, self._scales(net.encoder, SPREAD))
 
-    def standing(self, out: Path, exam: Sequence[Sitting]) -> float:
+    def standing(self, out: Path, exam: Sequence[Sitting]) -> None:
         """Nothing at `out` is to be beaten. Before the first step the curves begin with what others recognize."""
         path = curves(out)
         if self.state.step == 0:
@@ -212,7 +212,6 @@ class Schooling(Loop[Pupil, Sitting]):
             with written(path):
                 for name, found in self._others().items():
                     record(path, {"encoder": name, "step": "", "seconds": "", **found, **dict.fromkeys(self._terms(), "")})
-        return math.inf
 
     def _terms(self) -> list[str]:
         names = ["content", "style", "picture", *(("answers", "likeness") if self.settings.teacher else ())]

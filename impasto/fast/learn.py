@@ -180,13 +180,13 @@ class Learner(Training[Filter]):
     def begin(self) -> None:
         """Nothing is to be made ready."""
 
-    def standing(self, out: Path, exam: Sequence[Batch]) -> float:
+    def standing(self, out: Path, exam: Sequence[Batch]) -> float | None:
         """Validation loss to beat: of the painting's style before learning, or of one learned earlier that lies at `out`.
 
         The better of the two lies at `out` from the start, so that there is a filter whenever one stops.
         """
         if self.state.step:
-            return math.inf  # the state that is gone on with knows it
+            return None  # the state that is gone on with knows it
         self.unlearned = validate(self.state.net, self.held, exam)["total"]
         there = self._there(out, exam)
         if not self.unlearned >= there:

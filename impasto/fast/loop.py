@@ -44,6 +44,8 @@ class State(Generic[N]):
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(found, lr=settings.rate, betas=(0.9, 0.999))
         self.average = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
         self.step, self.seconds, self.best = 0, 0.0, math.inf
+        self.ended = 0.0
+        """The time that was over when the training ended by it; its seconds of work are fewer."""
 
     def follow(self) -> None:
         """Move the average of weights towards the weights: faster at first, so that the start is forgotten."""
@@ -64,7 +66,7 @@ class State(Generic[N]):
         for index, entry in self.optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{index}.{name}": value for name, value in entry.items()}
         figures = {"step": self.step, "seconds": self.seconds, "best": self.best if math.isfinite(self.best) else None}
-        weights.save(path, tensors, {**self.about, "settings": asdict(self.settings), **figures})
+        weights.save(path, tensors, {**self.about, "settings": asdict(self.settings), **figures, "ended": self.ended})
 
     def load(self, path: Path) -> None:
         """Go on from a file.
@@ -88,7 +90,7 @@ class State(Generic[N]):
             index, name = key.split(".", 1)
             state.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-        self.step, self.seconds = passport["step"], passport["seconds"]
+        self.step, self.seconds, self.ended = passport["step"], passport["seconds"], passport.get("ended", 0.0)
         self.best = math.inf if passport["best"] is None else passport["best"]
 
 
@@ -135,8 +137,8 @@ class Loop(ABC, Generic[N, B]):
         """Called before the first step of a run that does not go on with another."""
 
     @abstractmethod
-    def standing(self, out: Path, exam: Sequence[B]) -> float:
-        """Validation loss of what lies at `out` and must be beaten."""
+    def standing(self, out: Path, exam: Sequence[B]) -> float | None:
+        """Validation loss of what lies at `out` and must be beaten; None where nothing was measured."""
 
     @abstractmethod
     def keep(self, out: Path, net: N, found: Mapping[str, float], better: bool) -> None:
@@ -153,12 +155,14 @@ class Loop(ABC, Generic[N, B]):
             torch.distributed.destroy_process_group()
 
     def steps(
-        self, out: Path, state: Path, *, count: int | None = None, seconds: float = math.inf, resume: bool = False
-    ) -> Generator[Step]:
+        self, out: Path, state: Path, *, count: int | None = None, seconds: float = math.inf, asked: float = 0.0,
+        resume: bool = False,
+    ) -> Generator[Step]:  # fmt: skip
         """Train until `count` steps or `seconds` of work (with those before a resumption) are reached; yields progress.
 
         The seconds begin with this call, and of them is kept what the last validation will take with its files, as far as
-        the one before tells. One step is made however few they are.
+        the one before tells. One step is made however few they are. `asked`: the time that they are left of (default: all of
+        it). What ended by its time has nothing left of it to go on with.
 
         Losses are unweighted but for their total; a preview comes with each validation. The best network so far lies at
         `out`; one that lies there already is replaced by a better one only. Closing the generator saves the state.
@@ -167,24 +171,23 @@ class Loop(ABC, Generic[N, B]):
             PaintingError: the loss is no number any more, or explodes; the files keep the last good ones.
             WeightsError: a file of state, or a network at `out`, that is damaged or from elsewhere.
         """
-        begun, seconds = time.monotonic(), self.agreed(seconds)
+        begun, goal, asked, seconds = time.monotonic(), count or 10**9, asked or seconds, self.agreed(seconds)
         if resume:
             self.state.load(state)
+            if self.state.step >= goal or max(self.state.seconds, self.state.ended) >= asked:
+                return
         else:
             self.begin()
         lesson, self.state.optimizer = self.accelerator.prepare(self.lesson(self.state.net), self.state.optimizer)
-        exam, goal = self.exam(), count or 10**9
-        start = time.monotonic()
-        self.state.best = min(self.state.best, self.standing(out, exam))
-        closing = self.agreed(time.monotonic() - start)
+        exam = self.exam()
+        closing = self._look(out, exam, timed=seconds < math.inf)
         limit = seconds - self.agreed(time.monotonic() - begun)
-        usual, pace, saved = math.inf, 0.0, self.state.step
+        usual, pace, saved, done = math.inf, 0.0, self.state.step, False
 
         def left() -> float:  # until the last validation, or nothing where no other step ends before it
             return min(pace * (goal - self.state.step), limit - closing - pace - self.state.seconds)
 
-        done = self.state.step >= goal or self.state.seconds >= seconds
-        if not done and self.state.seconds > limit:
+        if self.state.seconds > limit:
             log.warning("the time was too short: one step is made after it; give more")
         try:
             while not done:
@@ -196,13 +199,12 @@ class Loop(ABC, Generic[N, B]):
                 self.state.seconds += min(taken, 5 * pace)  # a process that was stopped for a while did not work
                 done, preview = left() <= 0, None
                 if done or self.state.step % self.settings.validate == 0:
-                    start = time.monotonic()
-                    preview = self._examine(exam, out)
-                    self._save(state)
+                    ended = asked if done and self.state.step < goal else self.state.ended
+                    preview, closing = self._validation(exam, out, state, ended)
                     saved = self.state.step
-                    closing = self.accelerator.num_processes * self.agreed(time.monotonic() - start)  # one of them looks
                     self.state.seconds += min(closing, 20 * pace)
-                    done = done or left() <= 0
+                    if not done and left() <= 0:  # it took longer than the one before
+                        done, self.state.ended, saved = True, asked, -1
                 eta = 0.0 if done else left()
                 total, side = min(goal, self.state.step + int(eta / pace)), self.settings.crop
                 yield Step(self.state.step, total, values, preview, eta, (side, side))
@@ -212,6 +214,25 @@ class Loop(ABC, Generic[N, B]):
         finally:
             if saved != self.state.step:
                 self._save(state)
+
+    def _look(self, out: Path, exam: Sequence[B], timed: bool) -> float:
+        """See what is to be beaten; the seconds of a look, which is taken for the clock alone where there is nothing to see."""
+        start = time.monotonic()
+        there = self.standing(out, exam)
+        if there is not None:
+            self.state.best = min(self.state.best, there)
+        elif timed:
+            start = time.monotonic()
+            self.measure(self.state.averaged(), exam)
+        return self.agreed(time.monotonic() - start)
+
+    def _validation(self, exam: Sequence[B], out: Path, state: Path, ended: float) -> tuple[Image | None, float]:
+        """A look with its files: what it shows, and the seconds that it took."""
+        start = time.monotonic()
+        preview = self._examine(exam, out)
+        self.state.ended = ended
+        self._save(state)
+        return preview, self.accelerator.num_processes * self.agreed(time.monotonic() - start)  # one of them looks
 
     def agreed(self, value: float) -> float:
         """The mean of a number over all processes, so that they do the same."""

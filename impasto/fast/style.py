@@ -233,8 +233,11 @@ def read(path: Path) -> Style:
         raise WeightsError(f"{path} is damaged: it lacks a part of the style ({error})") from error
     if not found:
         raise WeightsError(f"{path} is damaged: a style has statistics")
+    name = passport.get("name", path.stem)
+    if "name" in passport and not (isinstance(name, str) and NAME.fullmatch(name)):  # other programs make files and fields of it
+        raise WeightsError(f"{path} is damaged: a style's name is of lower-case letters, digits and hyphens, not {name!r}")
     kept = {key: value for key, value in passport.items() if key not in {"kind", "name", "net", "format", "sha256"}}
-    return Style(passport.get("name", path.stem), code, found, passport.get("net", ""), changes, kept, passport["sha256"])
+    return Style(name, code, found, passport.get("net", ""), changes, kept, passport["sha256"])
 
 
 def _factors(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Factors]]:

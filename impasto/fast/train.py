@@ -117,10 +117,10 @@ class Teacher(Training[AnyStyle]):
         fresh = self.state.net.state_dict()
         self.state.average |= {name: fresh[name].clone() for name in ("signature_mean", "signature_scale")}
 
-    def standing(self, out: Path, exam: Sequence[Batch]) -> float:
+    def standing(self, out: Path, exam: Sequence[Batch]) -> float | None:
         """Validation loss of the network at `out`, where there is one."""
         if not out.exists():
-            return math.inf
+            return None
         return validate(Lesson(load_net(out).to(self.accelerator.device)), self.held, exam)["total"]
 
     def keep(self, out: Path, net: AnyStyle, found: Mapping[str, float], better: bool) -> None:

@@ -13,8 +13,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image as PILImage
-
 from impasto.errors import ImpastoError, UnreadablePicture
 from impasto.pixels import io, raster
 from impasto.pixels.picture import Picture
@@ -109,7 +107,7 @@ def picture(data: bytes | Path, about: str) -> Picture | None:
         if isinstance(data, Path):
             return io.load(data)
         with raster.lenient():
-            return io.load(PILImage.open(BytesIO(data)))
+            return io.load(raster.identify(BytesIO(data), about))
     except (ImpastoError, OSError, ValueError) as error:
         log.warning("%s: %s; its material's plain color is taken instead", about, error)
         return None

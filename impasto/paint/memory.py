@@ -101,8 +101,8 @@ def limited(level: Level, height: int, width: int, dtype: torch.dtype, cap: floa
 def give_back() -> None:
     """Hand what is free back to the system. Elsewhere than under glibc nothing is done.
 
-    glibc keeps what is freed, in pieces that the next step's pictures do not fit into: of 2 GB that a 2048 px texture needs
-    it made 3.7 GB.
+    glibc keeps what is freed, in pieces that the next tile's features do not fit into: of the 2 GB that a texture of 2048 px
+    needs it made 3.7 GB.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none

@@ -8,7 +8,7 @@ exemplar that its surroundings look like; `carry` takes other maps of the exempl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from jaxtyping import Int
@@ -244,9 +244,19 @@ def trace(image: Image, exemplar: Image, wrap: Wrap = (False, False), seed: int 
             field = found.middles(found.nearest(seen, wrap), size)
         else:
             start = found.inside(enlarged(field, size, before, found.size))
-            field = _searched(start, torch.cat(list(found.around(seen, wrap))), found, random)
+            field = _searched(start, _gathered(found.around(seen, wrap), size[0] * size[1]), found, random)
         before = found.size
     return field if field is not None else torch.zeros(2, *image.shape[-2:], dtype=torch.long)
+
+
+def _gathered(strips: Iterable[Tensor], count: int) -> Tensor:
+    """All rows of the strips, `count`, without holding them twice."""
+    whole, place = torch.empty(0), 0
+    for strip in strips:
+        whole = strip.new_empty(count, strip.shape[1]) if place == 0 else whole
+        whole[place : place + len(strip)] = strip
+        place += len(strip)
+    return whole
 
 
 def _shrunk(planes: Tensor, halvings: int) -> Tensor:

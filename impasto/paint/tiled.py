@@ -108,7 +108,7 @@ class TiledObjective:
 
         The grid of tiles is moved at random each step, drawn from `seed` and `step`.
         """
-        memory.give_back()
+        memory.give_back()  # and after each pass: after each tile it would cost half as much time again
         image = image.detach()
         height, width = image.shape[-2:]
         random = torch.Generator().manual_seed((self.seed * 1_000_003 + step) % 2**63)
@@ -118,10 +118,12 @@ class TiledObjective:
         style = [term for term in self.terms if term.statistic in (statistics.moments, statistics.gram)]
         content = [term for term in self.terms if term.statistic is statistics.identity and term.layer != "input"]
         losses, pulls = self._style(image, grid, style)
+        memory.give_back()
         gradient = torch.zeros_like(image)
         for tile in grid:
             found = self._back(image, tile, style, pulls, content, gradient)
             losses = summed([*losses.items(), *found.items()])
+        memory.give_back()
         self._whole(image, losses, gradient)
         return {**losses, "total": torch.stack(list(losses.values())).sum()}, gradient
 

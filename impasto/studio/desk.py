@@ -44,13 +44,15 @@ class Desk:
         """Pictures opened here by their SHA-256, as recipes name them, so that they can be put back."""
         self.told = ""
         """What was said of the picture that was dropped last."""
+        self.edited = ""
+        """SHA-256 of the photograph that regions are painted on."""
         self.closed = False
         """Whether the tab is gone: nothing is kept any more."""
         self._stops: dict[str, threading.Event] = {}
         self._numbers = itertools.count(1)
 
     def path(self, name: str) -> Path:
-        """A new file's path.
+        """A new file's path; of the name only what follows its last slash counts, so it lies in this folder.
 
         Raises:
             ImpastoError: the desk is cleared.
@@ -59,7 +61,7 @@ class Desk:
             raise ImpastoError("this page was closed: open it again")
         place = self.folder / str(next(self._numbers))
         place.mkdir(parents=True)
-        return place / name
+        return place / Path(name).name
 
     @contextmanager
     def working(self, tab: str) -> Iterator[threading.Event]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from impasto.studio import fields, job, sources
+from impasto.studio import fields, job, learn, sources
 from impasto.studio.desk import Desk, Made
 from impasto.studio.fields import Changes, Studio
 from impasto.studio.job import News, Wrong, at
@@ -41,7 +41,7 @@ class Parcel:
 
     def __init__(self, desk: Desk, styles: Sequence[Style], kind: str, precision: str, size: int) -> None:
         self.desk, self.styles, self.kind, self.precision, self.size = desk, styles, kind, precision, size
-        self.path = desk.path(APP_NAME if kind == APP else f"{styles[0].name}{kind}")
+        self.path = desk.path(APP_NAME if kind == APP else f"{learn.plain(styles[0].name)}{kind}")
         self.reports: list[Report] = []
 
     def steps(self) -> Iterator[Step]:
@@ -123,7 +123,7 @@ def settings_fields() -> list[Any]:
     """Fields for the kind, the precision and the size."""
     kinds = offered()
     return [
-        gr.Radio(kinds, value=kinds[0][1], label="Kind", elem_id="export-kind"),
+        gr.Radio(kinds, value=kinds[0][1], label="Format", elem_id="export-kind"),
         gr.Radio(
             ["fp32", "fp16", "int8"],
             value="fp32",

@@ -149,7 +149,8 @@ def take_in(desk: Desk, file: str | None) -> str:
         raise Wrong("taken", "There is no file.")
     with at("taken", file):
         found = filters.read(Path(file))
-    if found.name in filters.names():
-        raise Wrong("taken", f"{found.name} is built in: there is no need for its file.")
-    desk.filters[found.name] = Path(file)
-    return found.name
+    name = plain(found.name)
+    if name in filters.names():
+        raise Wrong("taken", f"{name} is built in: there is no need for its file.")
+    desk.filters[name] = Path(file)
+    return name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io as streams
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -44,17 +45,17 @@ class Scene:
 
     def __init__(self) -> None:
         self.begun, self.failed = time.monotonic(), False
-        self._told = 0.0
+        self._told = -math.inf
         self._asked: tuple[Any, ...] = ()
         self._easel: Easel | None = None
 
-    def turn(self, queue: Queue, desk: Desk, shot: str | None, *asked: Any) -> tuple[str, Image | None]:
+    def turn(self, queue: Queue, desk: Desk, frame: str | None, *asked: Any) -> tuple[str, Image | None]:
         """What there is to tell, and the camera's picture, painted; None where it is not its turn.
 
         Raises:
             ImpastoError: no picture, styles or settings that cannot be, or too many wait.
         """
-        image = opened(shot)
+        image = opened(frame)
         with queue.place() as place:
             if before := place.ahead(PATIENCE):
                 return f"Waiting: {before} {'job' if before == 1 else 'jobs'} before yours.", None
@@ -65,7 +66,7 @@ class Scene:
         if not rate or now - self._told < TOLD:
             return "", painted
         self._told = now
-        return f"{rate:.1f} pictures a second", painted
+        return f"{rate:.1f} frames a second", painted
 
 
 def easel(
@@ -96,21 +97,20 @@ def easel(
         return Easel(look, int(size), temporal == "fast")
 
 
-def opened(shot: str | None) -> Image:
+def opened(frame: str | None) -> Image:
     """A picture as the camera sends it: a "data:" URL.
 
     Raises:
         Wrong: it is none.
     """
-    from PIL import Image as PILImage
+    from impasto.errors import UnreadablePicture
+    from impasto.pixels import io, raster
 
-    from impasto.pixels import io
-
-    with at("camera"):
+    with at("camera"), raster.lenient():
         try:
-            data = base64.b64decode((shot or "").partition(",")[2], validate=True)
-            picture = PILImage.open(streams.BytesIO(data))
-        except (OSError, ValueError) as error:
+            data = base64.b64decode((frame or "").partition(",")[2], validate=True)
+            picture = raster.identify(streams.BytesIO(data), "what the camera gives")
+        except (UnreadablePicture, ValueError) as error:
             raise Wrong("camera", "The camera gives no picture.") from error
         return io.load(picture, max_pixels=PIXELS).image
 
@@ -182,11 +182,11 @@ def build(studio: Studio) -> Chooser:
     places = {"camera": wrong, "styles": styles.wrong, "settings": wrong_settings, FORM: problem}
     scenes: WeakKeyDictionary[Desk, Scene] = WeakKeyDictionary()
 
-    def see(request: gr.Request, shot: str | None, *asked: Any) -> Changes:
+    def see(request: gr.Request, frame: str | None, *asked: Any) -> Changes:
         desk = studio.desk(request)
         scene = scenes.setdefault(desk, Scene())
         try:
-            told, painted = scene.turn(studio.queue, desk, shot, *asked)
+            told, painted = scene.turn(studio.queue, desk, frame, *asked)
         except Exception as error:
             scene.failed = True
             place = error.field if isinstance(error, Wrong) and error.field in places else FORM

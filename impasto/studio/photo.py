@@ -86,7 +86,7 @@ def begin(desk: Desk, asked: Asked) -> Painting:
     with at("regions"):
         if masks := regions.asked_for(desk, content.size, asked.chart, asked.editor):
             more = regions.arranged(desk, content.size, styles, masks, asked.places, asked.paintings)
-            told["regions"] = sources.GIVEN
+            told |= {"regions": sources.GIVEN} if more else {}
     with at("settings"):
         work = still.painting(content, styles, settings, names=told, **more)
 
@@ -234,8 +234,8 @@ def _events(studio: Studio, form: Form) -> None:
     def received(path: str | None, request: gr.Request) -> Changes:
         return _received(studio.desk(request), form, path)
 
-    def laid(chart: str | None, photo: str | None, request: gr.Request) -> Changes:
-        return _laid(studio.desk(request), form, photo, chart)
+    def laid(chart: str | None, photo: str | None, editor: dict[str, Any] | None, request: gr.Request) -> Changes:
+        return _laid(studio.desk(request), form, photo, chart, editor)
 
     def toggle(names: list[str] | None, event: gr.SelectData) -> list[str]:
         name = event.value["caption"]
@@ -250,7 +250,7 @@ def _events(studio: Studio, form: Form) -> None:
     studio.stopping(board)
     opened = [form.photo, *form.chooser.inputs, *form.settings.values(), form.editor, form.chart, form.note, *board.outputs]
     form.photo.input(received, form.photo, opened, **fields.QUIET).then(look_at_dropped, form.inputs, board.outputs, **now)
-    form.chart.input(laid, [form.chart, form.photo], [form.editor, form.note, *board.outputs], **fields.QUIET)
+    form.chart.input(laid, [form.chart, form.photo, form.editor], [form.editor, form.note, *board.outputs], **now)
     form.filters.select(toggle, form.chooser.named, form.chooser.named, **fields.QUIET).then(
         look, form.inputs, board.outputs, **now
     )
@@ -302,15 +302,19 @@ def _received(desk: Desk, form: Form, path: str | None) -> Changes:
     board, desk.told = form.easel, ""
     changes: Changes = {place: fields.told("") for place in board.wrong.values()}
     if not path:
+        desk.edited = ""
         return {**changes, form.editor: None, form.chart: None, form.note: "", board.status: ""}
     try:
-        picture, _ = sources.picture(desk, path, "photo", MISSING)
+        picture, names = sources.picture(desk, path, "photo", MISSING)
         found = sources.restored(desk, path)
+        if found and found["photo"]:
+            picture, names = sources.picture(desk, found["photo"], "photo", MISSING)
     except Wrong as error:
         return {**changes, **board.failed(error)}
     if found:
         changes |= _restore(desk, form, found)
-    if not (found and found["photo"]):
+    if names["sha256"] != desk.edited:
+        desk.edited = names["sha256"]
         changes |= {form.editor: regions.shown(desk, picture), form.chart: None, form.note: ""}
     return changes
 
@@ -348,16 +352,17 @@ def fitting(parts: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[dict[st
     return held, sorted(notes)
 
 
-def _laid(desk: Desk, form: Form, photo: str | None, chart: str | None) -> Changes:
-    """A mask or a map was dropped, or taken away: the photograph in the region editor is tinted by it."""
-    board = form.easel
+def _laid(desk: Desk, form: Form, photo: str | None, chart: str | None, editor: Mapping[str, Any] | None) -> Changes:
+    """A mask or a map was dropped, or taken away: the photograph in the region editor is tinted by it, below the brush's."""
+    board, layers = form.easel, editor["layers"] if editor else []
     changes: Changes = {board.wrong["regions"]: fields.told(""), form.note: ""}
     try:
         if chart:
-            shown, note = regions.laid(desk, photo, chart)
+            shown, note = regions.laid(desk, photo, chart, layers)
             said = fields.bar(f"{note} Choose below what each color stands for.", 0.0)
             return {**changes, form.editor: shown, form.note: said}
-        return {**changes, form.editor: regions.shown(desk, sources.picture(desk, photo, "photo", "")[0]) if photo else None}
+        bare = regions.shown(desk, sources.picture(desk, photo, "photo", "")[0], layers=layers) if photo else None
+        return {**changes, form.editor: bare}
     except Exception as error:
         return {**changes, **board.failed(error)}
 

@@ -82,7 +82,8 @@ def arranged(
             raise UsageError(f"there is {name} in the regions: choose below what {name} stands for, or undo it")
         if chosen in CHOICES:
             mask = found.pop(name)
-            more |= {"keep": mask} if chosen == LEAVE else {}
+            if chosen == LEAVE:
+                more["keep"] = (more.get("keep", 0.0) + mask).clamp(max=1)
         elif chosen in files:
             picture, told = sources.picture(desk, files[chosen], "regions", "")
             styles.append(Style(picture, 1.0, told["source"], told["sha256"]))
@@ -112,17 +113,25 @@ def asked_for(desk: Desk, size: tuple[int, int], chart: str | None, editor: Mapp
         picture, _ = sources.picture(desk, chart, "regions", "")
         name = Path(chart).name
         with at("regions"):
-            found = {each: regions.fit_mask(mask, size, name) for each, mask in parted(picture, name)[0].items()}
+            found = _fitted(parted(picture, name)[0], size, name)
     strokes = painted(editor["layers"]) if editor else {}
-    over = {name: regions.fit_mask(mask, size, f"the {name} region") for name, mask in strokes.items()}
+    over = _fitted(strokes, size, "what was painted")
     free = 1 - sum(over.values(), torch.zeros(1, 1, *size)).clamp(0, 1)
     below = {name: mask * free for name, mask in found.items()}
     both = {name: below.get(name, 0.0) + over.get(name, torch.zeros(1, 1, *size)) for name in COLORS if name in {*below, *over}}
     return {name: mask for name, mask in both.items() if float(mask.max()) >= regions.NOTHING}
 
 
-def shown(desk: Desk, picture: Picture, masks: Mapping[str, Mask] = MappingProxyType({})) -> dict[str, Any]:
-    """What the region editor shows of a photograph before anything is painted on it; masks tint it in their colors."""
+def _fitted(masks: Mapping[str, Mask], size: tuple[int, int], name: str) -> dict[str, Mask]:
+    from impasto.paint import regions
+
+    return {each: regions.fit_mask(mask, size, name) for each, mask in masks.items()}
+
+
+def shown(
+    desk: Desk, picture: Picture, masks: Mapping[str, Mask] = MappingProxyType({}), layers: Sequence[Any] = ()
+) -> dict[str, Any]:
+    """What the region editor shows of a photograph: masks tint it in their colors, what was painted lies over it."""
     import torch
 
     from impasto.paint import regions
@@ -132,19 +141,23 @@ def shown(desk: Desk, picture: Picture, masks: Mapping[str, Mask] = MappingProxy
     for name, mask in masks.items():
         color = torch.tensor(_level(COLORS[name])).view(1, 3, 1, 1) / 255
         image = torch.lerp(image, color.expand_as(image), TINT * regions.fit_mask(mask, (image.shape[-2], image.shape[-1])))
-    return {"background": str(job.poster(desk, image.clamp(0, 1), "regions.jpg", SIDE)), "layers": [], "composite": None}
+    return {"background": str(job.poster(desk, image.clamp(0, 1), "regions.jpg", SIDE)), "layers": [*layers], "composite": None}
 
 
-def laid(desk: Desk, photo: str | None, chart: str | None) -> tuple[dict[str, Any], str]:
+def laid(desk: Desk, photo: str | None, chart: str | None, layers: Sequence[Any] = ()) -> tuple[dict[str, Any], str]:
     """What the region editor shows of a mask or a map that was dropped, and what there is to say of it.
+
+    `layers`: what was painted before.
 
     Raises:
         Wrong: there is no photograph, or this is of another shape, or neither a mask nor a map of a few colors.
     """
     content, _ = sources.picture(desk, photo, "regions", NO_PHOTO)
     picture, _ = sources.picture(desk, chart, "regions", "There is no mask.")
-    _, note = parted(picture, Path(chart or "").name)
-    return shown(desk, content, asked_for(desk, content.size, chart, None)), note
+    name = Path(chart or "").name
+    masks, note = parted(picture, name)
+    with at("regions"):
+        return shown(desk, content, _fitted(masks, content.size, name), layers), note
 
 
 def parted(picture: Picture, name: str) -> tuple[dict[str, Mask], str]:
@@ -183,7 +196,7 @@ def parted(picture: Picture, name: str) -> tuple[dict[str, Mask], str]:
     pairs = [f"{each} stands for {charts.named(found.colors[k])}" for each, k in zip(names, wanted, strict=True)]
     note = f"Of the map, {', '.join(pairs)}."
     masks = {each: (labels == k).float() for each, k in zip(names, wanted, strict=True)}
-    return masks, f"{note} {found.note[:1].upper()}{found.note[1:]}.".strip() if found.note else note
+    return masks, f"{note} {found.note}." if found.note else note
 
 
 def _level(value: str) -> list[int]:

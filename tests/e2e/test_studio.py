@@ -640,7 +640,7 @@ def test_the_camera_is_painted_and_gives_way(visit, files, tmp_path):
     tab.page.get_by_label("Chosen filters").locator("visible=true").fill(STYLE)
     tab.page.keyboard.press("Enter")
     tab.page.keyboard.press("Escape")
-    tab.wait("pictures a second")
+    tab.wait("frames a second")
     shown = tab.page.locator("#live-shown img")
     shown.wait_for(timeout=20_000)
     first = shown.get_attribute("src")
@@ -657,7 +657,7 @@ def test_the_camera_is_painted_and_gives_way(visit, files, tmp_path):
     tab.wait("Waiting: 1 job before yours.")
     other.page.locator("#photo-stop").click()
     other.wait("Stopped after")
-    tab.wait("pictures a second")
+    tab.wait("frames a second")
     camera.get_by_text("Stop").click()
     tab.wait("The camera is off.")
 

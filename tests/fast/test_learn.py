@@ -169,10 +169,9 @@ def test_time_ends_it_with_a_last_look(make, tmp_path):
     assert step.eta == 0
 
 
-@pytest.mark.parametrize(("validate", "first", "steps"), [(1000, 4.0, 6), (3, 2.0, 5)])
-def test_the_time_holds_the_first_and_the_last_look(make, tmp_path, monkeypatch, validate, first, steps):
-    """Nothing but the clock goes: the first look takes 2 or 4 s, a step one, each later look 3, its files half a second."""
-    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now)
+@pytest.fixture
+def clock(monkeypatch):
+    """Nothing but the clock goes: a step takes one second, a look three."""
 
     def goes(seconds, gives=None):
         clock.now += seconds
@@ -182,15 +181,39 @@ def test_the_time_holds_the_first_and_the_last_look(make, tmp_path, monkeypatch,
         learner.state.step += 1
         return goes(1.0, {"total": 1.0})
 
+    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now, goes=goes)
     monkeypatch.setattr(loop, "time", clock)
-    monkeypatch.setattr(learn.Learner, "standing", lambda *_: goes(first, math.inf))
     monkeypatch.setattr(learn.Learner, "_step", step)
     monkeypatch.setattr(learn.Learner, "_examine", lambda *_: goes(3.0))
-    monkeypatch.setattr(learn.Learner, "_save", lambda *_: goes(0.5))
+    return clock
+
+
+@pytest.mark.parametrize(
+    ("validate", "first", "there", "steps"), [(1000, 4.0, math.inf, 6), (3, 2.0, math.inf, 5), (1000, 1.0, None, 5)]
+)
+def test_the_time_holds_the_first_and_the_last_look(make, tmp_path, monkeypatch, clock, validate, first, there, steps):
+    """What stands there takes 1 to 4 s; where it was not looked at, a look of 4 s tells how long one takes."""
+    monkeypatch.setattr(learn.Learner, "standing", lambda *_: clock.goes(first, there))
+    monkeypatch.setattr(learn.Learner, "measure", lambda *_: clock.goes(4.0))
+    monkeypatch.setattr(learn.Learner, "_save", lambda *_: clock.goes(0.5))
     made = list(make(validate=validate).steps(tmp_path / "mine.safetensors", tmp_path / "state.safetensors", seconds=15.0))
     assert len(made) == steps
     assert 13 <= clock.now - 100 <= 15
     assert made[-1].eta == 0
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(15.0, 6), (9.0, 3)])
+def test_what_ended_by_its_time_is_not_gone_on_with(make, tmp_path, monkeypatch, clock, seconds, steps):
+    """Though less than the time asked for was worked; in 9 s the look after three steps turns out to be the last."""
+    monkeypatch.setattr(learn.Learner, "standing", lambda *_: clock.goes(2.0, math.inf))
+    files, state = (tmp_path / "mine.safetensors", tmp_path / "state.safetensors"), tmp_path / "state.safetensors"
+    learner = make(validate=3)
+    assert len(list(learner.steps(*files, seconds=seconds, asked=seconds + 4))) == steps
+    assert learner.state.seconds < seconds
+    before = state.read_bytes()
+    assert not list(make(validate=3).steps(*files, seconds=seconds + 4, resume=True))
+    assert state.read_bytes() == before
+    assert next(make(validate=3).steps(*files, seconds=60.0, resume=True)).index == steps + 1
 
 
 def test_a_time_that_is_over_before_the_first_step_is_said(make, tmp_path, caplog):

@@ -1,12 +1,16 @@
 """Models are read whole, and what is wrong with a file is said in one line."""
 
+import base64
 import json
 import logging
 import struct
+from io import BytesIO
 
 import numpy as np
 import pytest
 import trimesh
+from PIL import EpsImagePlugin
+from PIL import Image as PILImage
 
 from impasto.errors import UnfitPicture, UnreadablePicture, UsageError
 from impasto.mesh import gltf
@@ -321,3 +325,16 @@ def test_files_that_a_gltf_names_are_known(glb, tmp_path, caplog):
     assert model.files == [tmp_path / "my paint.png"]
     assert model.pictures[0].size == (96, 96)
     assert not caplog.text
+
+
+@pytest.mark.parametrize("kind", ["TGA", "DDS", "EPS", "PCX"])
+def test_pictures_within_a_model_are_of_the_formats_that_are_read_elsewhere(glb, caplog, monkeypatch, kind):
+    """Not of all that Pillow knows: for some it starts other programs."""
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started"))
+    file = BytesIO()
+    PILImage.new("RGB", (8, 8)).save(file, kind)
+    text = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    with caplog.at_level(logging.WARNING):
+        model = load(glb(change=lambda found: uri(found, text)))
+    assert model.pictures[0] is None
+    assert "plain color is taken" in caplog.text

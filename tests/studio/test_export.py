@@ -13,6 +13,7 @@ from impasto import export as exports
 from impasto.export import web
 from impasto.export.check import Exported
 from impasto.fast import style as filters
+from impasto.features import weights
 from impasto.studio import export, fields, learn
 from impasto.studio.desk import Desk
 from impasto.studio.job import Wrong, follow
@@ -90,6 +91,17 @@ def test_a_filter_learned_here_and_nobody_elses(desk, quick, tmp_path):
     assert run(desk, ["mine"], ".onnx", "fp32", 64)[-1].made.file.name == "mine.onnx"
     with pytest.raises(Wrong, match="no filter named 'mine'"):
         export.begin(Desk(tmp_path / "other"), ["mine"], ".onnx", "fp32", 64)
+
+
+@pytest.mark.parametrize("name", ["../x", "/tmp/x", "a/x", "AC/DC x", 7])
+def test_a_name_in_a_file_from_elsewhere_is_no_path(desk, tmp_path, name):
+    known = filters.named(NAME)
+    filters.save(tmp_path / "mine.safetensors", filters.Style("mine", known.code, known.moments, known.net))
+    tensors, passport = weights.load(tmp_path / "mine.safetensors")
+    weights.save(tmp_path / "mine.safetensors", tensors, {**passport, "name": name})
+    with pytest.raises(Wrong, match=r"mine\.safetensors is damaged: a style's name"):
+        learn.take_in(desk, str(tmp_path / "mine.safetensors"))
+    assert desk.path(f"{name}.png").parent.parent == desk.folder
 
 
 @pytest.fixture

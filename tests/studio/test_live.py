@@ -1,6 +1,7 @@
 """The camera's pictures: painted in turn, a rate told, and each that cannot be painted said in a sentence."""
 
 import base64
+import struct
 from io import BytesIO
 
 import numpy as np
@@ -35,11 +36,12 @@ def test_a_picture_is_painted_and_a_rate_told(desk, monkeypatch):
     assert painted.shape == (1, 3, 96, 128)
     assert told == ""  # of one picture there is no rate
     told, again = scene.turn(Queue(), desk, shot(), *ASKED)
-    assert told.endswith(" pictures a second")
+    assert told.endswith(" frames a second")
     assert float((again - painted).abs().max()) < 0.1  # the camera saw the same
 
 
-def test_messages_do_not_come_with_every_picture(desk):
+def test_messages_do_not_come_with_every_picture(desk, monkeypatch):
+    monkeypatch.setattr(live, "TOLD", 1000)  # seconds
     scene = live.Scene()
     told = [scene.turn(Queue(), desk, shot(), *ASKED)[0] for _ in range(4)]
     assert sum(map(bool, told)) == 1
@@ -86,6 +88,19 @@ def test_what_is_no_picture(sent):
     with pytest.raises(Wrong, match="The camera gives no picture") as error:
         live.opened(sent)
     assert error.value.field == "camera"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n",
+        b"BM" + struct.pack("<IHHIIiiHH24x", 54, 0, 0, 54, 40, 60_000, 60_000, 1, 24),
+    ],
+    ids=["a program", "3600 megapixels"],
+)
+def test_nothing_is_run_and_nothing_huge_decoded(data):
+    with pytest.raises(Wrong, match=r"The camera gives no picture|too large: 60000 x 60000 px"):
+        live.opened(f"data:image/png;base64,{base64.b64encode(data).decode()}")
 
 
 def test_large_pictures_are_not_decoded(monkeypatch):

@@ -79,6 +79,23 @@ def test_what_is_to_stay_stays_and_the_rest_is_painted(desk, files):
     assert float(difference[:, 72:].mean()) > 0.02
 
 
+def test_several_colors_may_stay(desk, files):
+    left, right = (slice(0, 72), slice(0, 32)), (slice(0, 72), slice(64, 96))
+    editor = strokes((*left, "red", 255), (*right, "blue", 255))
+    work = photo.begin(desk, asked(files, editor=editor, places=dict.fromkeys(("red", "blue"), regions.LEAVE)))
+    kept = work.work.keep
+    ends = [round(place * kept.shape[-1] / 96) for place in (28, 38, 58, 68)]
+    assert float(kept[..., : ends[0]].min()) > 0.99
+    assert float(kept[..., ends[1] : ends[2]].max()) < 0.01
+    assert float(kept[..., ends[3] :].min()) > 0.99
+
+
+def test_colors_that_stand_for_the_styles_above_are_no_regions_of_the_recipe(desk, files):
+    editor = strokes((slice(0, 72), slice(0, 48), "red", 255))
+    result = made(desk, files, editor=editor, places={"red": regions.ABOVE})
+    assert "regions" not in result.recipe
+
+
 def test_a_region_has_its_own_style_and_is_said_to_be_painted_by_hand(desk, files):
     editor = strokes((slice(0, 72), slice(0, 48), "red", 255))
     result = made(desk, files, editor=editor, places={"red": filters.names()[1]})
@@ -207,6 +224,12 @@ def test_the_photograph_is_tinted_where_a_mask_is(desk, files, tmp_path):
     red = torch.tensor([0xE5, 0x48, 0x4D]).view(1, 3, 1, 1) / 255
     wanted = torch.lerp(photo_itself, red.expand_as(photo_itself), regions.TINT)
     assert float((tinted - wanted)[..., :40].abs().mean()) < 0.05 < float((tinted - photo_itself)[..., :40].abs().mean())
+
+
+def test_what_was_painted_stays_when_a_mask_is_dropped(desk, files, tmp_path):
+    over = strokes((slice(0, 72), slice(0, 20), "green", 255))
+    shown, _ = regions.laid(desk, files[0], drop(tmp_path, flat((255,), (0,))[..., 0]), over["layers"])
+    assert np.array_equal(shown["layers"][0], over["layers"][0])
 
 
 @pytest.mark.parametrize(
