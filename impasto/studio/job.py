@@ -102,11 +102,21 @@ class Job(Protocol):
 
 
 def follow(queue: Queue, desk: Desk, tab: str, begin: Callable[[], Job]) -> Generator[News, None, None]:
-    """Wait, begin, work and finish. Closing the generator stops the work within a step and keeps nothing.
+    """Wait, begin, work and finish; then what it needed is given back. Closing the generator stops the work within a step and
+    keeps nothing.
 
     Raises:
         ImpastoError: too many wait; or what `begin`, the work, or keeping its result raises.
     """
+    try:
+        yield from _followed(queue, desk, tab, begin)
+    finally:
+        from impasto.paint import memory
+
+        memory.give_back()
+
+
+def _followed(queue: Queue, desk: Desk, tab: str, begin: Callable[[], Job]) -> Generator[News, None, None]:
     with desk.working(tab) as stop, queue.place() as place:
         while before := place.ahead(PATIENCE):
             yield News(f"Waiting: {before} {'job' if before == 1 else 'jobs'} before yours.")
