@@ -29,7 +29,7 @@ Rewrites = Mapping[Any, Callable[..., Any]]
 
 
 class Tiled(AnyStyle):
-    """The network with its noise laid out in whole tiles: of fixed size, without indices."""
+    """The network with its noise laid out by tensors put side by side: of fixed size, in operators that all runtimes know."""
 
     def _noise(self, seed: nn.Conv2d, like: Features, origin: tuple[int, int], stride: int) -> Features:
         tiles: Tensor = seed(self.grain + 0.0 * like[:, :1, :1, :1])  # not a constant: converters would write all tiles

@@ -145,7 +145,7 @@ class Patches:
         self.mean = sample.mean(0)
         centered = sample - self.mean
         self.basis = torch.linalg.eigh(centered.T @ centered).eigenvectors[:, -KEPT:]
-        self.points = torch.cat(list(self._strips(exemplar)))
+        self.points = _gathered(self._strips(exemplar), self.across * (self.size[0] - self.edge + 1))
         self.usable = _usable(mask, *self.size, self.edge)
         self.points[~self.usable] = FAR
 
