@@ -16,6 +16,8 @@ BASE = 0.5e9
 """Bytes of Python, torch and the encoder's weights."""
 PER_PIXEL = {torch.float32: 2600, torch.bfloat16: 1900}
 """Bytes that the encoder's forward and backward pass keeps for a pixel."""
+TILED = 1.35
+"""So much more, measured, where there are tiles: what is freed after one lies in pieces that do not all fit the next."""
 IMAGES = 11
 """Pictures of float32 kept beside L-BFGS's history: the image, its gradient, the content, directions."""
 CONTENT = 32
@@ -55,7 +57,8 @@ def estimate(
     pixels = height * width
     seen = pixels if not tile else min(pixels, (tile + OVERLAP) ** 2)
     pictures = IMAGES + 2 * history + (2 if history == HISTORY else 0)
-    return BASE + seen * (PER_PIXEL[dtype] + ANCHOR * anchored) + pixels * (12 * pictures + CONTENT)
+    pieces = TILED if seen < pixels else 1.0
+    return BASE + seen * pieces * (PER_PIXEL[dtype] + ANCHOR * anchored) + pixels * (12 * pictures + CONTENT)
 
 
 def filter_estimate(height: int, width: int, tile: int = 0) -> float:

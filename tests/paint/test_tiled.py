@@ -83,7 +83,7 @@ def test_moments_over_tiles_are_the_whole_ones(encoder, picture):
 
 def test_losses_that_do_not_add_up_are_refused(begin):
     with pytest.raises(UsageError, match="w2 or gram"):
-        begin(style_loss="swd", size="600x472", max_memory="1.1GB")
+        begin(style_loss="swd", size="600x472", max_memory="1.2GB")
 
 
 def test_a_broken_overlap_would_be_seen(begin, picture, monkeypatch):
