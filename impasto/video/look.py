@@ -23,6 +23,8 @@ from impasto.video.curve import Curve, shares
 
 REFRESH = 24
 """Frames after which the statistics of a shot are taken anew; between, they move from one measurement to the next."""
+FAINT = 1 / 255
+"""Masks whose sum is less cover nothing."""
 WHOLE = Curve(((0.0, 1.0),))
 
 
@@ -227,14 +229,18 @@ class _Brush:
         if strength == 0 and place is None:
             return content
         content = content.to(self.device)
-        whole: Image | None = None
-        for name, mask in self.look.regions(masks, content).items():
+        whole, regions = torch.zeros_like(content), self.look.regions(masks, content)
+        for name, mask in regions.items():
             bound = self.bound(*((weight, id(style)) for weight, style in self.look.mixed(name, seconds)))
             frozen = None if place is None else self._frozen(name, bound, content, strength, place.number)
             image = self._one(bound, content, strength, frozen, (0, 0) if place is None else place.origin)
-            image = image if mask is None else mask * image
-            whole = image if whole is None else whole + image
-        return (content if whole is None else whole).clamp(0, 1).cpu()
+            whole += image if mask is None else mask * image
+        parts = [mask for mask in regions.values() if mask is not None]
+        if parts and "" not in regions:  # as if all were covered: how far it is, `composed` sees to
+            total = torch.stack(parts).sum(0)
+            share = total / total.clamp(min=FAINT)
+            whole = whole / total.clamp(min=FAINT) + (1 - share) * content
+        return whole.clamp(0, 1).cpu()
 
     def _frozen(self, name: str, bound: Bound, content: Image, strength: float, number: int) -> Statistics | None:
         """The statistics in force: own ones of a shot's first frame, so it is painted as if it were alone."""

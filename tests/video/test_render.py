@@ -398,6 +398,15 @@ def test_a_place_alone_is_painted_and_the_rest_stays(clip, tmp_path):
     assert not torch.equal(whole[..., :32], content[..., :32])
 
 
+def test_a_place_that_is_half_covered_is_painted_half(clip):
+    look = network()
+    placed = Filters((replace(look.styles[0], place="sky"),), places=("sky",))
+    content, half = next(iter(clip)).image, {"sky": torch.full((1, 1, *SIZE), 0.5)}
+    found = placed.composed(content, placed.painter().paint(content, 0.0, None, half), 0.0, half)
+    whole = look.painter().paint(content, 0.0, None, {})
+    torch.testing.assert_close(found, (content + whole) / 2, atol=1e-5, rtol=0)
+
+
 def test_at_strength_0_the_content_comes_back(clip, tmp_path):
     todo = job(clip, tmp_path / "w", look=network(strength=Curve(((0.0, 0.0), (0.2, 0.0), (0.3, 1.0)))))
     made = work.plan(todo)
