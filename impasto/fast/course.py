@@ -55,8 +55,8 @@ class Settings(Pace):
 
     margin: int = 16
     """Pixels that the network paints beyond it on each side, so that it does not only learn borders."""
-    predictor: float = 0.1
-    """The predictor's learning rate against the others': its wide layers add up 1,900 inputs, and each moves with a step."""
+    predictor: float = 0.5
+    """The predictor's learning rate against the others': its last layers move every part of a code at once."""
     decay: float = 1e-2
     """Weight decay of the predictor."""
     content: float = 1.0
@@ -71,7 +71,7 @@ class Settings(Pace):
     motion_from: int = 8000
     """Step from which the weight of motion rises, over `ramp` steps."""
     blur: float = 0.2
-    """Noise on the predictor's input, in standard deviations, so that it does not learn the paintings by heart."""
+    """Noise on the standardized row of a painting, so that it does not learn the paintings by heart."""
     weaken: float = 0.3
     """Share of pictures that are painted with a strength under 1."""
     photo_uses: int = 8
@@ -81,8 +81,8 @@ class Settings(Pace):
     style_window: int = 1024
     style_crop: int = 224
     """Side of the paintings' crops, px."""
-    sample: int = 64
-    """Styles and photographs whose mean energies are the units of the losses."""
+    sample: int = 256
+    """Styles and photographs whose mean energies are the units of the losses; the styles tell what the predictor looks at."""
     exam: int = 6
     """Batches of held-out pictures that a validation looks at."""
 
@@ -102,7 +102,7 @@ class Batch(NamedTuple):
     targets: dict[str, Target]
     row: Tensor
     noise: Tensor
-    """Added to the predictor's input, in its standard deviations."""
+    """Added to the standardized row."""
     strength: Tensor
     moved: Image | None
     grid: Tensor | None
@@ -126,10 +126,10 @@ class Course:
             self.usual, self.energy, self.rows = like.usual, like.energy, like.rows
 
     def _measure(self) -> None:
-        some = [self.style(number) for number in range(self.settings.sample)]
+        some = [self.styles.make(number) for number in range(self.settings.sample)]
         self.rows = torch.cat([style.row for style in some])
         self.usual = {layer: torch.cat([size(style.targets[layer]) for style in some]).mean() for layer in STYLE_LAYERS}
-        self.energy = torch.stack([energy(self.photo(number).features) for number in range(self.settings.sample)]).mean()
+        self.energy = torch.stack([energy(self.photos.make(number).features) for number in range(self.settings.sample)]).mean()
 
     @torch.no_grad()
     def photo(self, number: int) -> Photo:

@@ -36,7 +36,9 @@ DARKEST = 1 / 512
 COLOR_EPSILON = 0.25
 """Added to the variance of the content's logits, so that noise in a flat picture is not blown up to full contrast."""
 SIGNATURE = {"logit": 3, "relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512}
-"""What the predictor sees of a painting: mean and standard deviation of every channel of these layers (VGG-16)."""
+"""What is known of a painting: mean and standard deviation of every channel of these layers (VGG-16)."""
+AXES = 128
+"""The predictor sees a signature along so many axes: those in which paintings differ most."""
 
 
 def logit(image: Image) -> Image:
@@ -60,13 +62,15 @@ class Predictor(nn.Module):
     def __init__(self, hidden: int, plain: int, cores: int, narrow: int = 48) -> None:
         super().__init__()
         inputs = 2 * sum(SIGNATURE.values())
-        self.trunk = nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
+        self.axes: Tensor
+        self.register_buffer("axes", torch.randn(AXES, inputs) / inputs**0.5)
+        self.trunk = nn.Sequential(nn.Linear(AXES, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
         self.plain, self.narrow, self.cores = nn.Linear(hidden, plain), nn.Linear(hidden, narrow), nn.Linear(narrow, cores)
 
     def forward(self, signature: Float[Tensor, "batch signature"]) -> Code:
         """`signature`: standardized."""
-        seen = self.trunk(signature)
-        return torch.cat([self.plain(seen), self.cores(self.narrow(seen))], 1)
+        hidden = self.trunk(F.linear(signature, self.axes))
+        return torch.cat([self.plain(hidden), self.cores(self.narrow(hidden))], 1)
 
 
 class AnyStyle(nn.Module):
@@ -137,10 +141,28 @@ class AnyStyle(nn.Module):
                 seed.weight *= 0.5
         icnr_(self.paint.weight)
 
+    @torch.no_grad()
+    def calibrate(self, rows: Float[Tensor, "styles signature"]) -> None:
+        """Set what the predictor sees from some styles' rows: their principal axes, each over the root of v + v1 / 50.
+
+        v is the variance along an axis, v1 that of the first: so the axes count alike, but for those in which paintings hardly
+        differ. A signature's 1,926 numbers say much the same. Seen as they are, they add up in every weight's gradient, and no
+        learning rate suits both what all paintings share and what tells them apart.
+        """
+        deviation = rows.std(0)
+        self.signature_mean.copy_(rows.mean(0))
+        self.signature_scale.copy_(deviation + 0.3 * deviation.mean())
+        standard = ((rows - self.signature_mean) / self.signature_scale).cpu().double()
+        _, spread, axes = torch.linalg.svd(standard, full_matrices=False)
+        variance = spread[:AXES].square() / (len(rows) - 1)
+        self.predictor.axes.zero_()
+        found = axes[:AXES] / (variance + variance[0] / 50).sqrt()[:, None]
+        self.predictor.axes[: len(found)] = found.to(self.predictor.axes)
+
     def predict(self, row: Float[Tensor, "batch signature"], noise: Tensor | float = 0.0) -> Code:
         """The code of a painting from its signature. Color starts from matching mean and deviation of the logits.
 
-        `noise` is added to what the predictor sees, in standard deviations.
+        `noise` is added to the standardized row.
         """
         change = self.predictor((row - self.signature_mean) / self.signature_scale + noise)
         mean, deviation = row[:, :3], row[:, 3:6]
@@ -299,7 +321,7 @@ def load(path: Path) -> AnyStyle:
     try:
         net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
-        raise WeightsError(f"{path} does not fit the network {passport['net']!r}: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"{path} does not fit the network {passport['net']!r} of this impasto: train it again") from error
     net.identity = passport["sha256"]
     return net.eval().requires_grad_(False)
 

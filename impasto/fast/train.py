@@ -58,13 +58,6 @@ class Lesson(nn.Module):
         return self.net(photo, code, strength=strength), None if moved is None else self.net(moved, code, strength=strength)
 
 
-def calibrate(net: AnyStyle, rows: Tensor) -> None:
-    """Set the mean and scale of the predictor's input from some styles' rows."""
-    deviation = rows.std(0)
-    net.signature_mean.copy_(rows.mean(0))
-    net.signature_scale.copy_(deviation + 0.3 * deviation.mean())
-
-
 class Teacher(Training[AnyStyle]):
     """Training of a network for any style, from folders of photographs and paintings."""
 
@@ -113,9 +106,9 @@ class Teacher(Training[AnyStyle]):
         """Set the scale of the predictor's input, where the weights are not those of a network that has one."""
         if self.started:
             return
-        calibrate(self.state.net, self.course.rows)
+        self.state.net.calibrate(self.course.rows)
         fresh = self.state.net.state_dict()
-        self.state.average |= {name: fresh[name].clone() for name in ("signature_mean", "signature_scale")}
+        self.state.average |= {name: fresh[name].clone() for name in ("signature_mean", "signature_scale", "predictor.axes")}
 
     def standing(self, out: Path, exam: Sequence[Batch]) -> float | None:
         """Validation loss of the network at `out`, where there is one."""

@@ -55,10 +55,9 @@ def estimate(
 ) -> float:
     """Bytes that painting takes at its peak; `anchored`: at less than full strength."""
     pixels = height * width
-    seen = pixels if not tile else min(pixels, (tile + OVERLAP) ** 2)
+    seen = pixels if not tile else min(pixels, TILED * (tile + OVERLAP) ** 2)
     pictures = IMAGES + 2 * history + (2 if history == HISTORY else 0)
-    pieces = TILED if seen < pixels else 1.0
-    return BASE + seen * pieces * (PER_PIXEL[dtype] + ANCHOR * anchored) + pixels * (12 * pictures + CONTENT)
+    return BASE + seen * (PER_PIXEL[dtype] + ANCHOR * anchored) + pixels * (12 * pictures + CONTENT)
 
 
 def filter_estimate(height: int, width: int, tile: int = 0) -> float:

@@ -233,7 +233,7 @@ def trace(image: Image, exemplar: Image, wrap: Wrap = (False, False), seed: int 
     All are compared where both pictures are small; from there to the full size in steps of two the neighbors' places and
     random ones nearby are tried (Barnes et al., "PatchMatch", SIGGRAPH 2009, sections 3.2 and 3.3, all pixels at once).
     """
-    memory.give_back()
+    memory.give_back()  # what the steps before left lies in pieces too small for this
     random = torch.Generator().manual_seed(seed)
     image, exemplar, mask = image.cpu().float(), exemplar.cpu().float(), None if mask is None else mask.cpu()
     halvings = max(0, math.floor(math.log2(min(exemplar.shape[-2:]) / BRUTE)))

@@ -24,7 +24,7 @@ from impasto.video.curve import Curve, shares
 REFRESH = 24
 """Frames after which the statistics of a shot are taken anew; between, they move from one measurement to the next."""
 FAINT = 1 / 255
-"""Masks whose sum is less cover nothing."""
+"""Where masks sum up to less, what is painted fades to the content, which is all that is seen there."""
 WHOLE = Curve(((0.0, 1.0),))
 
 
@@ -238,8 +238,8 @@ class _Brush:
         parts = [mask for mask in regions.values() if mask is not None]
         if parts and "" not in regions:  # as if all were covered: how far it is, `composed` sees to
             total = torch.stack(parts).sum(0)
-            share = total / total.clamp(min=FAINT)
-            whole = whole / total.clamp(min=FAINT) + (1 - share) * content
+            least = total.clamp(min=FAINT)
+            whole = whole / least + (1 - total / least) * content
         return whole.clamp(0, 1).cpu()
 
     def _frozen(self, name: str, bound: Bound, content: Image, strength: float, number: int) -> Statistics | None:

@@ -123,6 +123,29 @@ def test_color_starts_from_matching_mean_and_deviation(net):
     assert ((ratio > 0.75) & (ratio < 1.25)).all()
 
 
+def test_the_predictor_looks_along_the_axes_in_which_styles_differ():
+    """Rows that differ along three directions: those are what is seen, alike in size; along others nothing is."""
+    draw = torch.Generator().manual_seed(4)
+    net = nets.AnyStyle(stem=8, width=8, blocks=1, fine=4, hidden=8)
+    size = len(net.signature_mean)
+    directions = torch.linalg.qr(torch.randn((size, 3), generator=draw)).Q.T
+    rows = 3 + torch.randn((40, 3), generator=draw) @ (directions * torch.tensor([[30.0], [20.0], [10.0]]))
+    net.calibrate(rows)
+
+    def seen(row):
+        return (row - net.signature_mean) / net.signature_scale @ net.predictor.axes.mT
+
+    assert net.predictor.axes.shape == (nets.AXES, size)
+    torch.testing.assert_close(seen(rows).mean(0), torch.zeros(nets.AXES), atol=1e-3, rtol=0)
+    spread = seen(rows).var(0)
+    assert spread[:3].min() > 0.7
+    assert spread[:3].max() < 1.01
+    assert spread[3:].max() < 1e-3
+    net.calibrate(rows[:9])  # fewer styles than axes
+    assert seen(rows[:9]).isfinite().all()
+    assert not net.predictor.axes[9:].any()
+
+
 def test_a_flat_picture_shows_no_grid_whatever_the_weights():
     """Without the grain a flat picture stays flat: no layer has phases. With it the picture is textured."""
     torch.manual_seed(0)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from impasto.errors import UsageError
@@ -28,6 +28,7 @@ def test_what_is_not_an_amount(text):
 
 
 @given(st.integers(64, 8192), st.integers(64, 8192), st.floats(0.6e9, 64e9))
+@example(400, 500, 1.1e9)
 def test_the_chosen_way_stays_under_the_cap(height, width, cap):
     asked = Level(max(height, width), 5)
     if memory.estimate(height, width, torch.float32, memory.TILES[-1], memory.LEAST_HISTORY) > cap:
