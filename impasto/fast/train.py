@@ -103,12 +103,11 @@ class Teacher(Training[AnyStyle]):
         return Lesson(net)
 
     def begin(self) -> None:
-        """Set the scale of the predictor's input, where the weights are not those of a network that has one."""
+        """Set what the predictor looks at, where the weights are not those of a network that knows it."""
         if self.started:
             return
         self.state.net.calibrate(self.course.rows)
-        fresh = self.state.net.state_dict()
-        self.state.average |= {name: fresh[name].clone() for name in ("signature_mean", "signature_scale", "predictor.axes")}
+        self.state.average |= {name: buffer.clone() for name, buffer in self.state.net.named_buffers()}
 
     def standing(self, out: Path, exam: Sequence[Batch]) -> float | None:
         """Validation loss of the network at `out`, where there is one."""

@@ -75,6 +75,14 @@ def tiles(height: int, width: int, size: int, border: int, offset: tuple[int, in
             yield Tile(top, bottom, left, right, (rows, columns))
 
 
+def thrifty(grid: Iterable[Tile]) -> Iterator[Tile]:
+    """The tiles one by one; memory that those before have freed is given back now and then."""
+    for number, tile in enumerate(grid):
+        if number % GIVE_BACK == 0:
+            memory.give_back()
+        yield tile
+
+
 def _cuts(length: int, size: int, offset: int) -> list[tuple[int, int]]:
     borders = [0, *range(offset % size or size, length, size), length]
     # a last strip thinner than a position of the deepest layer joins its neighbour
@@ -120,9 +128,7 @@ class TiledObjective:
         content = [term for term in self.terms if term.statistic is statistics.identity and term.layer != "input"]
         losses, pulls = self._style(image, grid, style)
         gradient = torch.zeros_like(image)
-        for number, tile in enumerate(grid):
-            if number % GIVE_BACK == 0:
-                memory.give_back()
+        for tile in thrifty(grid):
             found = self._back(image, tile, style, pulls, content, gradient)
             losses = summed([*losses.items(), *found.items()])
         memory.give_back()
@@ -133,9 +139,7 @@ class TiledObjective:
     def _moments(self, image: Image, grid: Sequence[Tile], style: Sequence[Term]) -> list[Moments]:
         """The first pass: each style term's moments over the whole picture."""
         sums: list[Moments | None] = [None] * len(style)
-        for number, tile in enumerate(grid):
-            if number % GIVE_BACK == 0:
-                memory.give_back()
+        for tile in thrifty(grid):
             features = self.encoder(image[..., *tile.outer], dict.fromkeys(term.layer for term in style))
             for position, term in enumerate(style):
                 part = own_moments(features[term.layer], tile, term, image)

@@ -189,10 +189,7 @@ class Filters:
         shape = content.shape[-2], content.shape[-1]
         if self.preserve_color != "off":
             painted = color.preserve_color(painted, content, self.preserve_color)
-        covered = self.regions(masks, content)
-        cover: Mask | None = None
-        if "" not in covered:
-            cover = sum((mask for mask in covered.values() if mask is not None), torch.zeros_like(content[:, :1]))
+        cover = _cover(self.regions(masks, content))
         for name, turned in (("strength", False), ("keep", True)):
             if name in masks:
                 mask = geometry.resize(masks[name], shape)
@@ -235,11 +232,10 @@ class _Brush:
             frozen = None if place is None else self._frozen(name, bound, content, strength, place.number)
             image = self._one(bound, content, strength, frozen, (0, 0) if place is None else place.origin)
             whole += image if mask is None else mask * image
-        parts = [mask for mask in regions.values() if mask is not None]
-        if parts and "" not in regions:  # as if all were covered: how far it is, `composed` sees to
-            total = torch.stack(parts).sum(0)
-            least = total.clamp(min=FAINT)
-            whole = whole / least + (1 - total / least) * content
+        cover = _cover(regions)
+        if cover is not None:  # as if all were covered: how far it is, `composed` sees to
+            least = cover.clamp(min=FAINT)
+            whole = whole / least + (1 - cover / least) * content
         return whole.clamp(0, 1).cpu()
 
     def _frozen(self, name: str, bound: Bound, content: Image, strength: float, number: int) -> Statistics | None:
@@ -281,6 +277,11 @@ class _Brush:
         """Take both measurements of each place from a state."""
         names = [key.removeprefix("last ") for key in state if key.startswith("last ")]
         self.measured = {name: (state[f"before {name}"].to(self.device), state[f"last {name}"].to(self.device)) for name in names}
+
+
+def _cover(regions: Mapping[str, Mask | None]) -> Mask | None:
+    """How far regions cover the picture together; None where one of them is all that the others leave."""
+    return None if "" in regions else torch.stack([mask for mask in regions.values() if mask is not None]).sum(0)
 
 
 def _reader(content: Image) -> Any:
